@@ -1,0 +1,161 @@
+//! The one place that turns values into bytes and back (S5).
+//!
+//! Every decode has a limit and must consume every byte; nothing else in the tree may name `bincode`.
+//! Frames and stored records start with a version byte and a kind byte, written here too.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::limits::{FRAME_BYTES_MAX, LICENSE_BYTES_MAX};
+
+/// Why bytes are not the value they were taken for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// The bytes end too early, are out of range, or exceed the limit.
+    #[error("malformed bytes: {0}")]
+    Malformed(String),
+    /// Something follows the value.
+    #[error("{0} bytes follow the end of the message")]
+    Trailing(usize),
+    /// A version this build does not speak.
+    #[error(
+        "format version {found} is not understood here (this build speaks {known}); a newer usher is needed"
+    )]
+    Version {
+        /// The version byte that stood there.
+        found: u8,
+        /// The one this build knows.
+        known: u8,
+    },
+    /// A value too large for its frame.
+    #[error("{found} bytes, over the limit of {limit}")]
+    TooLarge {
+        /// Its size in bytes.
+        found: usize,
+        /// The bound in bytes.
+        limit: usize,
+    },
+}
+
+/// Encodes a value: little-endian, variable-length integers (bincode 2 "standard").
+///
+/// # Errors
+/// Only for values that cannot be represented, such as a sequence of unknown length.
+pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
+    bincode::serde::encode_to_vec(value, CONFIG)
+        .map_err(|error| CodecError::Malformed(error.to_string()))
+}
+
+/// Decodes a value that must fill `bytes` exactly.
+///
+/// # Errors
+/// [`CodecError::Malformed`] for bytes that are no such value, [`CodecError::Trailing`] when some remain.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    let (value, consumed) = bincode::serde::decode_from_slice(bytes, CONFIG)
+        .map_err(|error| CodecError::Malformed(error.to_string()))?;
+    match bytes.len() - consumed {
+        0 => Ok(value),
+        left => Err(CodecError::Trailing(left)),
+    }
+}
+
+/// What a frame or a record says it is: a version, a kind, and the bytes of that kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tagged<'a> {
+    /// Which kind of value the body is.
+    pub kind: u8,
+    /// The encoded value.
+    pub body: &'a [u8],
+}
+
+/// `[version, kind, body…]` (S5).
+///
+/// # Errors
+/// As [`encode`].
+pub fn tag<T: Serialize>(version: u8, kind: u8, value: &T) -> Result<Vec<u8>, CodecError> {
+    let mut bytes = vec![version, kind];
+    bytes.append(&mut encode(value)?);
+    Ok(bytes)
+}
+
+/// Reads `[version, kind, body…]` and insists on the version.
+///
+/// # Errors
+/// [`CodecError::Version`] for another version, [`CodecError::Malformed`] for fewer than two bytes.
+pub fn untag(version: u8, bytes: &[u8]) -> Result<Tagged<'_>, CodecError> {
+    match bytes {
+        [found, kind, body @ ..] if *found == version => Ok(Tagged { kind: *kind, body }),
+        [found, _, ..] => Err(CodecError::Version {
+            found: *found,
+            known: version,
+        }),
+        _ => Err(CodecError::Malformed("fewer than two bytes".to_owned())),
+    }
+}
+
+/// A frame's bytes on the stream: its length as four big-endian bytes, then `[version, kind, body…]`.
+///
+/// # Errors
+/// [`CodecError::TooLarge`] past [`FRAME_BYTES_MAX`] (A3).
+pub fn frame<T: Serialize>(version: u8, kind: u8, value: &T) -> Result<Vec<u8>, CodecError> {
+    let mut bytes = vec![0, 0, 0, 0, version, kind];
+    bytes.append(&mut encode(value)?);
+    let length = frame_length((bytes.len() - FRAME_PREFIX_BYTES) as u64)?;
+    let prefix = u32::try_from(length).unwrap_or(u32::MAX);
+    bytes[..FRAME_PREFIX_BYTES].copy_from_slice(&prefix.to_be_bytes());
+    Ok(bytes)
+}
+
+/// Checks a length that a frame's prefix announces, before a byte of it is read (A3).
+///
+/// # Errors
+/// [`CodecError::TooLarge`] past [`FRAME_BYTES_MAX`].
+pub fn frame_length(announced: u64) -> Result<usize, CodecError> {
+    match usize::try_from(announced) {
+        Ok(length) if length <= FRAME_BYTES_MAX => Ok(length),
+        other => Err(CodecError::TooLarge {
+            found: other.unwrap_or(usize::MAX),
+            limit: FRAME_BYTES_MAX,
+        }),
+    }
+}
+
+/// Bytes of the length before a frame.
+pub const FRAME_PREFIX_BYTES: usize = 4;
+
+// The limit also bounds what a length field inside may ask to allocate (S5).
+const CONFIG: bincode::config::Configuration<
+    bincode::config::LittleEndian,
+    bincode::config::Varint,
+    bincode::config::Limit<LICENSE_BYTES_MAX>,
+> = bincode::config::standard().with_limit::<LICENSE_BYTES_MAX>();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nine_bytes_do_not_allocate_terabytes() {
+        let bytes = [253, 255, 255, 255, 255, 255, 255, 255, 127];
+        assert!(decode::<Vec<u8>>(&bytes).is_err());
+        assert!(decode::<Vec<u64>>(&bytes).is_err());
+        assert!(decode::<String>(&bytes).is_err());
+    }
+
+    #[test]
+    fn trailing_bytes_are_an_error() {
+        let mut bytes = encode(&7_u32).unwrap();
+        bytes.push(0);
+        assert_eq!(decode::<u32>(&bytes), Err(CodecError::Trailing(1)));
+    }
+
+    #[test]
+    fn frames_over_the_limit_are_not_made_nor_read() {
+        let large = vec![0_u8; FRAME_BYTES_MAX];
+        assert!(matches!(
+            frame(1, 1, &large),
+            Err(CodecError::TooLarge { .. })
+        ));
+        assert!(frame_length(u64::from(u32::MAX)).is_err());
+        assert_eq!(frame(1, 2, &3_u8).unwrap(), [0, 0, 0, 3, 1, 2, 3]);
+    }
+}

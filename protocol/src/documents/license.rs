@@ -1,0 +1,126 @@
+//! The pool license: readable TOML, signed to the byte (T7).
+
+use crate::{
+    documents::endorsement::{SignedEndorsement, VerifiedEndorsement},
+    ids::{Fingerprint, PublicKey},
+    names::{CustomerId, FeatureName, LicenseId, VendorName, Version},
+    time::{DurationMs, WallMs},
+    wire::Environment,
+};
+
+/// What a vendor grants one site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct License {
+    /// The vendor's name for it.
+    pub id: LicenseId,
+    /// Which issue; a higher one replaces a lower one of the same id.
+    pub serial: u64,
+    /// The vendor's display name.
+    pub vendor: VendorName,
+    /// The customer's name for people.
+    pub customer: String,
+    /// The customer's id.
+    pub customer_id: CustomerId,
+    /// Live or test (T8).
+    pub environment: Environment,
+    /// The daemon's key this license is for.
+    pub site: PublicKey,
+    /// Host names it may run on; empty is any.
+    pub hosts: Vec<String>,
+    /// The signed issue date.
+    pub issued: WallMs,
+    /// Licenses that end when this one is installed.
+    pub replaces: Vec<LicenseId>,
+    /// What refusals tell people to do.
+    pub support: Option<String>,
+    /// What is granted.
+    pub features: Vec<Feature>,
+}
+
+/// One feature's pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feature {
+    /// Its name.
+    pub feature: FeatureName,
+    /// Highest version served; none serves all.
+    pub version: Option<Version>,
+    /// Seats; none is unlimited.
+    pub seats: Option<u32>,
+    /// First moment of validity.
+    pub starts: WallMs,
+    /// First moment after validity, if it ends.
+    pub expires: Option<WallMs>,
+    /// Shortest lease length.
+    pub lease_ms_min: DurationMs,
+    /// Lease length unless the client wishes otherwise.
+    pub lease_ms_default: DurationMs,
+    /// Longest lease length.
+    pub lease_ms_max: DurationMs,
+    /// Longest borrow; zero is none (L10).
+    pub borrow_ms_max: DurationMs,
+    /// Seats beyond the pool, signed as such.
+    pub overdraft: u32,
+    /// What shares one seat.
+    pub grouping: Grouping,
+}
+
+/// What shares one seat (signed per feature).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grouping {
+    /// Nothing: a seat per process.
+    Process,
+    /// The processes of one user on one host.
+    UserHost,
+    /// The processes of one user.
+    User,
+    /// The processes of one host.
+    Host,
+    /// The processes of one display.
+    Display,
+}
+
+/// A license whose whole chain was checked, from the root inside its certificate down.
+///
+/// Whether that root is believed is the caller's question (T3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedLicense {
+    license: License,
+    endorsement: VerifiedEndorsement,
+    signed_endorsement: SignedEndorsement,
+    text: String,
+}
+
+impl VerifiedLicense {
+    /// The vendor root that vouches for it.
+    pub fn root(&self) -> PublicKey {
+        self.endorsement.certificate.root
+    }
+
+    /// SHA-256 of its signed bytes.
+    pub fn hash(&self) -> Fingerprint {
+        self.endorsement.license_hash
+    }
+
+    /// The whole file as it came: what is stored and shown.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The vendor-signed endorsement that goes into `Welcome`.
+    pub fn signed_endorsement(&self) -> &SignedEndorsement {
+        &self.signed_endorsement
+    }
+
+    /// The same, read and checked.
+    pub fn endorsement(&self) -> &VerifiedEndorsement {
+        &self.endorsement
+    }
+}
+
+impl std::ops::Deref for VerifiedLicense {
+    type Target = License;
+
+    fn deref(&self) -> &License {
+        &self.license
+    }
+}

@@ -1,0 +1,11 @@
+//! The signed documents, from the vendor's root down to a lease (DESIGN 3).
+//!
+//! ```text
+//! vendor root key ─signs→ issuing certificate ─signs→ pool license ─names→ site key ─signs→ lease ─names→ client key
+//! ```
+//! Only verification constructs a `Verified…` type (T2); everything past the edge takes those.
+
+pub mod certificate;
+pub mod endorsement;
+pub mod lease;
+pub mod license;

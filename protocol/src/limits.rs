@@ -1,0 +1,59 @@
+//! The named bounds of everything that crosses the network or stands in a signed document (A3).
+//!
+//! The daemon's own bounds (queue, batch, connections) are in its `limits.rs`.
+
+use crate::time::DurationMs;
+
+/// Longest frame, in bytes, its version and kind included and its length prefix not (A3).
+pub const FRAME_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest encoded endorsement with its certificate, in bytes, so that a `Welcome` fits one frame (T4).
+pub const ENDORSEMENT_BYTES_MAX: usize = 14 * 1024;
+
+/// Longest pool license file, in bytes, signature table included.
+pub const LICENSE_BYTES_MAX: usize = 256 * 1024;
+
+/// Features in one pool license.
+pub const FEATURES_PER_LICENSE_MAX: usize = 128;
+
+/// Entries in one revocation list.
+pub const REVOCATIONS_MAX: usize = 256;
+
+/// Longest vendor or feature name, in bytes.
+pub const NAME_BYTES_MAX: usize = 48;
+
+/// Longest license id or customer id, in bytes.
+pub const ID_BYTES_MAX: usize = 64;
+
+/// Longest user, host or display name, in bytes; longer ones are refused, never cut.
+pub const HOLDER_BYTES_MAX: usize = 128;
+
+/// Longest free text (support message, refusal detail, customer), in bytes.
+pub const TEXT_BYTES_MAX: usize = 512;
+
+/// Holders listed in one refusal; the rest are counted.
+pub const HOLDERS_LISTED_MAX: usize = 8;
+
+/// Seats in one checkout.
+pub const SEATS_PER_CHECKOUT_MAX: u32 = 1_000_000;
+
+/// Lease length when neither license nor client says otherwise (L2).
+pub const LEASE_MS_DEFAULT: DurationMs = DurationMs::minutes(10);
+
+/// Shortest lease length a live license may set (L2).
+pub const LEASE_MS_MIN: DurationMs = DurationMs::minutes(1);
+
+/// Longest lease length a license may set (L2).
+pub const LEASE_MS_MAX: DurationMs = DurationMs::hours(24);
+
+/// Shortest lease length a test license may set (T8).
+pub const LEASE_MS_MIN_TEST: DurationMs = DurationMs::seconds(2);
+
+/// Guard time at least, live (L2).
+pub const GUARD_MS_MIN: DurationMs = DurationMs::seconds(5);
+
+/// Guard time at least, test (T8).
+pub const GUARD_MS_MIN_TEST: DurationMs = DurationMs::seconds(1);
+
+/// The port of DESIGN 7, one for all vendors.
+pub const PORT_DEFAULT: u16 = 27443;
