@@ -1,1 +1,4 @@
-//! Skeleton.
+//! `usherd` as a library: what its binary, its tests and `usherd demo` share.
+
+pub mod journal;
+pub mod usage;
