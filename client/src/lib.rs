@@ -1,1 +1,3 @@
-//! Skeleton.
+//! The Usher client library: finds a server, proves it, and holds seats.
+
+pub mod clock;
