@@ -1,0 +1,169 @@
+//! What the engine wants kept: records (state) and events (history).
+//!
+//! A record puts or drops one thing under one key; loading a store is applying all its puts (A1).
+//! Records are data: how they are encoded and stored is the daemon's `records.rs` and its journal.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use usher_protocol::{
+    documents::license::VerifiedLicense,
+    envelope::Signed,
+    ids::{Epoch, Fingerprint, LeaseId, Nonce, PublicKey},
+    names::{FeatureName, LicenseId, VendorName, Version},
+    refusal::RefusalCode,
+    time::{DurationMs, WallMs},
+    wire::{Environment, Holder},
+};
+
+/// One change of durable state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// A lease as it now is.
+    PutLease(Box<LeaseRecord>),
+    /// A lease that is over.
+    DropLease(LeaseId),
+    /// An installed license; stored as its text, verified anew at load (T2).
+    PutLicense(Arc<VerifiedLicense>),
+    /// A removed or replaced license.
+    DropLicense(LicenseId),
+    /// The highest serial ever seen of a license, kept after removal (T7).
+    PutSerial(LicenseSerial),
+    /// A vendor's root, pinned (T3).
+    PutRoot(PinnedRoot),
+    /// The newest revocation list of a root, kept for ever (T7).
+    PutRevocations(Fingerprint, Signed),
+    /// License time (L11).
+    PutMark(Mark),
+    /// Why no seat may be granted, across restarts (L12); the default value is "nothing is wrong".
+    PutTrouble(Trouble),
+}
+
+/// A lease as the store knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseRecord {
+    /// Its name.
+    pub id: LeaseId,
+    /// The vendor.
+    pub root: Fingerprint,
+    /// Its license.
+    pub license: LicenseId,
+    /// Live or test.
+    pub environment: Environment,
+    /// Its feature.
+    pub feature: FeatureName,
+    /// Seats.
+    pub seats: u32,
+    /// Asked for.
+    pub version: Option<Version>,
+    /// The length the checkout wished for; part of what a repeat must match (L5).
+    pub length_ms_wished: Option<DurationMs>,
+    /// The workstation.
+    pub client: PublicKey,
+    /// The secret of its checkout.
+    pub nonce: Nonce,
+    /// The client's own words.
+    pub holder: Holder,
+    /// Granted when, by the daemon's wall clock.
+    pub since: WallMs,
+    /// The longest R ever promised to it (L2, L4).
+    pub length_ms_longest: DurationMs,
+    /// An administrator takes it back, and why (L7).
+    pub evicted: Option<String>,
+    /// Two renewed it (T6).
+    pub forked: bool,
+}
+
+/// The highest serial of one license of one vendor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LicenseSerial {
+    /// The vendor.
+    pub root: Fingerprint,
+    /// The license.
+    pub license: LicenseId,
+    /// The highest serial.
+    pub serial: u64,
+}
+
+/// A vendor's root as confirmed at its first license.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedRoot {
+    /// The one root under this name.
+    pub vendor: VendorName,
+    /// The root.
+    pub root: PublicKey,
+}
+
+/// License time as last persisted (L11).
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// License time never goes below this.
+    pub license_time: WallMs,
+}
+
+/// What stops all granting until an administrator acts (L12).
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// A lease from beyond our head was shown.
+    pub rolled_back: bool,
+    /// Another daemon with our key, where it answered.
+    pub clone: Option<String>,
+    /// Seats are held since a restore, a repair, or an administrator's word, counted anew in each life
+    /// until it has run out in one. Leases of epochs before this one are adopted meanwhile.
+    pub hold_since: Option<Epoch>,
+}
+
+/// One entry of the usage log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// By the daemon's wall clock.
+    pub at: WallMs,
+    /// License time (L11).
+    pub license_time: WallMs,
+    /// The life.
+    pub epoch: Epoch,
+    /// Who did it: `client`, `daemon`, or an administrator by name.
+    pub actor: String,
+    /// What happened.
+    pub what: What,
+}
+
+/// What happened. Renewals are not history (L4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum What {
+    /// A daemon life began, with that version.
+    Started(String),
+    /// A grant.
+    Granted(Box<LeaseRecord>),
+    /// A first longer promise, an eviction, a fork: the lease as it now is.
+    Changed(Box<LeaseRecord>),
+    /// Given back by its holder.
+    Released(LeaseId),
+    /// Taken back at its deadline.
+    Reclaimed(LeaseId),
+    /// Adopted from a lease that was shown (L12).
+    Adopted(Box<LeaseRecord>),
+    /// Refusals of one kind to one client, counted together.
+    Denied {
+        /// Of which vendor.
+        root: Fingerprint,
+        /// Which feature.
+        feature: FeatureName,
+        /// Who asked.
+        holder: Holder,
+        /// Why not.
+        code: RefusalCode,
+        /// How often since the last such entry.
+        count: u32,
+    },
+    /// A license went live.
+    LicenseInstalled(LicenseId, u64),
+    /// A license was removed or replaced.
+    LicenseRemoved(LicenseId, u64),
+    /// A vendor's root was pinned.
+    RootPinned(VendorName, Fingerprint),
+    /// Something stopped or resumed granting, in words.
+    Trouble(String),
+    /// The wall clock stepped or was confirmed, in words.
+    Clock(String),
+}
