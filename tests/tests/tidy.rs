@@ -1,0 +1,407 @@
+//! Style as failing tests: what clippy and rustfmt cannot say about the workspace.
+//! Decides nothing about behavior, builds nothing, needs nothing installed.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot read the workspace must fail"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A problem is one line, `file:line: what`, so that an editor can jump to it.
+type Problems = Vec<String>;
+
+#[test]
+fn files_and_functions_stay_small() {
+    let mut problems = Problems::new();
+    for source in sources() {
+        let count = source.lines.len();
+        if count > FILE_LINES_MAX {
+            problems.push(source.at(1, &format!("{count} lines, at most {FILE_LINES_MAX}")));
+        }
+        for function in functions(&source.lines) {
+            if function.lines > FUNCTION_LINES_MAX {
+                let what = format!("function of {} lines, at most 70", function.lines);
+                problems.push(source.at(function.line, &what));
+            }
+        }
+    }
+    none(&problems);
+}
+
+#[test]
+fn modules_open_with_what_they_decide() {
+    let silent = |source: &Source| !source.lines.first().is_some_and(|l| l.starts_with("//!"));
+    let problems = sources()
+        .iter()
+        .filter(|source| silent(source))
+        .map(|source| source.at(1, "does not open with `//!`"))
+        .collect::<Problems>();
+    none(&problems);
+}
+
+#[test]
+fn clocks_are_read_in_one_file() {
+    // L3: clippy bans the calls; this also catches an `expect` of that lint, and imports under other names.
+    let problems = sources()
+        .iter()
+        .filter(|source| !CLOCK_FILES.iter().any(|file| source.path.ends_with(file)))
+        .flat_map(|source| source.code_with(CLOCK_WORDS, "reads a clock outside clock.rs (L3)"))
+        .collect::<Problems>();
+    none(&problems);
+}
+
+#[test]
+fn silenced_lints_carry_a_reason() {
+    let mut problems = Problems::new();
+    for source in sources() {
+        problems.extend(source.code_with(ALLOW_WORDS, "use `expect` with a reason"));
+        for (line, attribute) in attributes(&source.lines, "expect(") {
+            if !attribute.contains("reason = \"") {
+                problems.push(source.at(line, "`expect` without a reason"));
+            }
+        }
+    }
+    none(&problems);
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    let mut problems = Problems::new();
+    for source in sources() {
+        problems.extend(source.text_with(UNFINISHED_WORDS, "unfinished"));
+        problems.extend(source.text_with(MISSPELLED_WORDS, "American spelling: license"));
+    }
+    none(&problems);
+}
+
+#[test]
+fn the_engine_depends_on_nothing_impure() {
+    let manifest = toml_file("daemon/engine/Cargo.toml");
+    let found = keys(&manifest, "dependencies");
+    let strangers: Vec<_> = found
+        .iter()
+        .filter(|n| !ENGINE_CRATES.contains(&n.as_str()))
+        .collect();
+    assert!(
+        strangers.is_empty(),
+        "A1: the engine must not name {strangers:?}"
+    );
+    assert!(!found.is_empty(), "the manifest was not read");
+}
+
+#[test]
+fn vendor_key_custody_stays_with_the_issuer() {
+    // T9: nothing shipped to a customer links the issuer, or the code that opens its key file.
+    for member in MEMBERS.iter().filter(|member| **member != "issuer") {
+        let manifest = toml_file(&format!("{member}/Cargo.toml"));
+        let found = keys(&manifest, "dependencies");
+        for banned in ["usher-issuer", "pkcs8"] {
+            assert!(
+                !found.contains(banned),
+                "T9: {member} must not depend on {banned}"
+            );
+        }
+    }
+}
+
+#[test]
+fn dependencies_are_named_once() {
+    for member in MEMBERS {
+        let manifest = toml_file(&format!("{member}/Cargo.toml"));
+        for section in ["dependencies", "dev-dependencies"] {
+            let Some(table) = manifest.get(section).and_then(toml::Value::as_table) else {
+                continue;
+            };
+            for (name, value) in table {
+                let shared = value.get("workspace").and_then(toml::Value::as_bool);
+                assert_eq!(
+                    shared,
+                    Some(true),
+                    "{member}: {name} belongs in the root Cargo.toml"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_lock_file_stays_small_and_from_one_source() {
+    let crates = locked_crates();
+    let count: usize = crates.values().map(Vec::len).sum();
+    assert!(
+        count <= LOCKED_CRATES_MAX,
+        "{count} crates locked, at most {LOCKED_CRATES_MAX}"
+    );
+    for source in crates
+        .values()
+        .flatten()
+        .filter_map(|found| found.source.as_deref())
+    {
+        assert!(
+            source.contains("crates.io-index"),
+            "unknown source {source}"
+        );
+    }
+}
+
+#[test]
+fn every_exception_in_deny_toml_has_a_reason_and_a_crate() {
+    let deny = toml_file("deny.toml");
+    let ignored = array(&deny, "advisories", "ignore");
+    assert_eq!(ignored.len(), 3, "three reasoned exceptions, no more");
+    let crates = locked_crates();
+    for entry in ignored {
+        let reason = text(&entry, "reason");
+        let name = reason.split(':').next().unwrap_or_default();
+        assert!(
+            crates.contains_key(name),
+            "{reason:?} does not start with a locked crate"
+        );
+    }
+    for entry in array(&deny, "bans", "deny") {
+        assert!(!text(&entry, "reason").is_empty());
+        if entry.get("wrappers").is_none() {
+            let name = text(&entry, "name");
+            assert!(!crates.contains_key(&name), "{name} is banned and locked");
+        }
+    }
+}
+
+#[test]
+fn the_checks_themselves_can_fail() {
+    let text =
+        "//! Doc.\nfn long() {\n    let a = 1;\n}\n\n#[expect(\n    dead_code\n)]\nfn b() {}\n";
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let found = functions(&lines);
+    assert_eq!(
+        found.iter().map(|f| (f.line, f.lines)).collect::<Vec<_>>(),
+        [(2, 3), (9, 1)]
+    );
+    assert_eq!(
+        attributes(&lines, "expect("),
+        [(6, "#[expect(dead_code)]".to_owned())]
+    );
+    let source = Source {
+        path: "x.rs".into(),
+        lines: vec!["a(); // Later::now()".into()],
+    };
+    assert!(source.code_with(&["Later::now"], "clock").is_empty());
+    assert_eq!(
+        source.text_with(&["Later::now"], "clock"),
+        ["x.rs:1: clock: Later::now"]
+    );
+}
+
+struct Source {
+    path: PathBuf,
+    lines: Vec<String>,
+}
+
+impl Source {
+    fn at(&self, line: usize, what: &str) -> String {
+        format!("{}:{line}: {what}", self.path.display())
+    }
+
+    /// Lines whose code, comments apart, holds one of the words.
+    fn code_with(&self, words: &[&str], what: &str) -> Problems {
+        self.lines_with(words, what, |line| {
+            line.split("//").next().unwrap_or_default()
+        })
+    }
+
+    /// Lines that hold one of the words anywhere.
+    fn text_with(&self, words: &[&str], what: &str) -> Problems {
+        self.lines_with(words, what, |line| line)
+    }
+
+    fn lines_with(&self, words: &[&str], what: &str, part: fn(&str) -> &str) -> Problems {
+        let mut problems = Problems::new();
+        for (index, line) in self.lines.iter().enumerate() {
+            for word in words.iter().filter(|word| part(line).contains(**word)) {
+                problems.push(self.at(index + 1, &format!("{what}: {word}")));
+            }
+        }
+        problems
+    }
+}
+
+struct Function {
+    line: usize,
+    lines: usize,
+}
+
+/// Functions of formatted source: one begins where `fn` opens a line and ends at the brace of its indentation.
+fn functions(lines: &[String]) -> Vec<Function> {
+    let mut found = Vec::new();
+    for (index, line) in lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| opens_function(line))
+    {
+        let indent = line.len() - line.trim_start().len();
+        let end = format!("{}}}", " ".repeat(indent));
+        let one_line = line.ends_with('}') || line.ends_with(';');
+        let length = if one_line {
+            0
+        } else {
+            lines[index..].iter().position(|l| *l == end).unwrap_or(0)
+        };
+        found.push(Function {
+            line: index + 1,
+            lines: length + 1,
+        });
+    }
+    found
+}
+
+fn opens_function(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    words.find(|word| !FUNCTION_PREFIXES.contains(word)) == Some("fn")
+}
+
+/// Attributes that name `what`, each put on one line, with the line it begins at.
+fn attributes(lines: &[String], what: &str) -> Vec<(usize, String)> {
+    let opens = |line: &str| {
+        ["#[", "#!["]
+            .iter()
+            .any(|o| line.trim_start().starts_with(&format!("{o}{what}")))
+    };
+    let whole = |index: usize| {
+        let end = lines[index..]
+            .iter()
+            .position(|line| line.trim_end().ends_with(")]"))
+            .unwrap_or(0);
+        lines[index..=index + end]
+            .iter()
+            .map(|line| line.trim())
+            .collect::<String>()
+    };
+    let starts = lines.iter().enumerate().filter(|(_, line)| opens(line));
+    starts.map(|(index, _)| (index + 1, whole(index))).collect()
+}
+
+/// All Rust source of the workspace but this file, which has to spell what it bans.
+fn sources() -> Vec<Source> {
+    let mut paths = Vec::new();
+    for member in MEMBERS {
+        collect(&root().join(member), &mut paths);
+    }
+    let paths: BTreeSet<_> = paths
+        .into_iter()
+        .filter(|path| !path.ends_with("tests/tests/tidy.rs"))
+        .collect();
+    assert!(
+        paths.len() >= MEMBERS.len(),
+        "found too few sources to believe it: {paths:?}"
+    );
+    paths.iter().map(|path| read(path)).collect()
+}
+
+fn read(path: &Path) -> Source {
+    let text = fs::read_to_string(path).unwrap();
+    let path = path.strip_prefix(root()).unwrap().to_owned();
+    Source {
+        path,
+        lines: text.lines().map(str::to_owned).collect(),
+    }
+}
+
+fn collect(dir: &Path, paths: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("target") {
+            collect(&path, paths);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            paths.push(path);
+        }
+    }
+}
+
+struct Locked {
+    source: Option<String>,
+}
+
+fn locked_crates() -> BTreeMap<String, Vec<Locked>> {
+    let lock = toml_file("Cargo.lock");
+    let mut crates = BTreeMap::<String, Vec<Locked>>::new();
+    for package in lock["package"].as_array().unwrap() {
+        let source = package
+            .get("source")
+            .and_then(toml::Value::as_str)
+            .map(str::to_owned);
+        crates
+            .entry(text(package, "name"))
+            .or_default()
+            .push(Locked { source });
+    }
+    crates
+}
+
+fn toml_file(path: &str) -> toml::Value {
+    let text = fs::read_to_string(root().join(path)).unwrap();
+    toml::Value::Table(text.parse().unwrap())
+}
+
+fn keys(manifest: &toml::Value, section: &str) -> BTreeSet<String> {
+    let table = manifest.get(section).and_then(toml::Value::as_table);
+    table
+        .map(|table| table.keys().cloned().collect())
+        .unwrap_or_default()
+}
+
+fn array(value: &toml::Value, section: &str, key: &str) -> Vec<toml::Value> {
+    value[section][key].as_array().unwrap().clone()
+}
+
+fn text(value: &toml::Value, key: &str) -> String {
+    value[key].as_str().unwrap().to_owned()
+}
+
+fn none(problems: &[String]) {
+    assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+const MEMBERS: &[&str] = &[
+    "protocol",
+    "client",
+    "daemon",
+    "daemon/engine",
+    "issuer",
+    "tests",
+];
+const ENGINE_CRATES: &[&str] = &["serde", "thiserror", "usher-protocol"];
+const FILE_LINES_MAX: usize = 600;
+const FUNCTION_LINES_MAX: usize = 70;
+/// Build time on two cores is a feature.
+const LOCKED_CRATES_MAX: usize = 240;
+const FUNCTION_PREFIXES: &[&str] = &[
+    "pub",
+    "pub(crate)",
+    "pub(super)",
+    "const",
+    "async",
+    "unsafe",
+];
+const CLOCK_FILES: &[&str] = &["client/src/clock.rs"];
+const CLOCK_WORDS: &[&str] = &[
+    "Instant::now",
+    "SystemTime::now",
+    "Timestamp::now",
+    "Zoned::now",
+    "clock_gettime",
+    ".elapsed()",
+    "UNIX_EPOCH.elapsed",
+];
+const ALLOW_WORDS: &[&str] = &["#[allow(", "#![allow("];
+const UNFINISHED_WORDS: &[&str] = &["TODO", "FIXME", "XXX", "todo!(", "unimplemented!("];
+const MISSPELLED_WORDS: &[&str] = &["licence", "Licence"];
