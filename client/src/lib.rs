@@ -1,3 +1,4 @@
 //! The Usher client library: finds a server, proves it, and holds seats.
 
 pub mod clock;
+pub mod tls;

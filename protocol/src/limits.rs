@@ -57,3 +57,33 @@ pub const GUARD_MS_MIN_TEST: DurationMs = DurationMs::seconds(1);
 
 /// The port of DESIGN 7, one for all vendors.
 pub const PORT_DEFAULT: u16 = 27443;
+
+/// Streams a client may have open on one connection: the one of the protocol (DESIGN 7).
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 1;
+
+/// Unread bytes of one stream that its receiver buffers: four frames of the longest.
+pub const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+
+/// Unread bytes of one connection that its receiver buffers, and unacknowledged ones its sender.
+pub const CONNECTION_WINDOW_BYTES: u32 = 128 * 1024;
+
+/// Handshake bytes buffered out of order; ours need less than 2 KiB.
+pub const HANDSHAKE_BYTES_MAX: usize = 8 * 1024;
+
+/// A handshake that takes longer is given up by either side, to the end of `Hello` and `Welcome`.
+pub const HANDSHAKE_MS_MAX: DurationMs = DurationMs::seconds(5);
+
+/// How often an idle client shows itself: some NATs forget a path after 30 s.
+pub const KEEP_ALIVE_MS: DurationMs = DurationMs::seconds(20);
+
+/// A connection silent for longer is gone: three keep-alives may be lost.
+pub const IDLE_MS_MAX: DurationMs = DurationMs::seconds(65);
+
+/// Handshakes that wait to be accepted; more are refused.
+pub const INCOMING_MAX: usize = 1024;
+
+/// Bytes buffered for one handshake that waits to be accepted.
+pub const INCOMING_BYTES_MAX: u64 = 64 * 1024;
+
+/// Bytes buffered for all handshakes that wait to be accepted.
+pub const INCOMING_BYTES_TOTAL_MAX: u64 = 8 * 1024 * 1024;
