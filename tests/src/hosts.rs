@@ -1,0 +1,331 @@
+//! Hosts on a network of their own: network namespaces on one bridge, with IPv4, IPv6 and multicast.
+//!
+//! Needs no root where the kernel grants user namespaces. The test runs itself once more as the first process
+//! of fresh user, mount, process and network namespaces; whatever it starts there ends with it, however it ends.
+//! Decides how hosts are joined, cut and addressed; must know nothing of Usher's protocol.
+
+use std::any::type_name_of_val;
+use std::env;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tempfile::TempDir;
+
+use crate::bins;
+
+/// Runs a test on a network of its own.
+///
+/// Must be all there is in a `#[test]` function, since that function runs twice: outside, where it only waits for the
+/// second run, and inside. Where `USHER_TEST_NO_LAN` says that this machine cannot do it, the test says so and ends.
+pub fn on_lan<F: FnOnce(&mut Lan)>(test: F) {
+    if let Ok(reason) = env::var(NO_LAN) {
+        println!("SKIPPED: {reason}");
+    } else if env::var_os(INSIDE).is_some() {
+        test(&mut Lan::new());
+    } else {
+        run_inside(&test_name(type_name_of_val(&test)));
+    }
+}
+
+/// One broadcast domain, `10.77.0.0/24` and `fd77::/64`, to which the test itself belongs as `10.77.0.1`.
+pub struct Lan {
+    directory: TempDir,
+    hosts: u8,
+}
+
+impl Lan {
+    fn new() -> Self {
+        sh("set -e
+            mount -t tmpfs tmpfs /run
+            ip link set lo up
+            ip link add lan0 type bridge mcast_snooping 0
+            echo 0 > /proc/sys/net/ipv6/conf/lan0/accept_dad
+            ip addr add 10.77.0.1/24 dev lan0
+            ip addr add fd77::1/64 dev lan0 nodad
+            ip link set lan0 up
+            ip route add default dev lan0");
+        Self {
+            directory: TempDir::new().unwrap(),
+            hosts: 0,
+        }
+    }
+
+    /// Adds a host and waits until it can be reached. It has a host name, a machine id and a home of its own.
+    pub fn host(&mut self, name: &str) -> Host {
+        self.hosts += 1;
+        let home = self.directory.path().join(name);
+        fs::create_dir(&home).unwrap();
+        let host = Host::start(name, home, self.hosts);
+        host.join();
+        host
+    }
+}
+
+/// A machine on the LAN: namespaces for network, mounts and host name. Dropping it ends what holds them.
+pub struct Host {
+    name: String,
+    home: PathBuf,
+    number: u8,
+    address: u8,
+    holder: Child,
+}
+
+impl Host {
+    fn start(name: &str, home: PathBuf, number: u8) -> Self {
+        fs::write(home.join("machine-id"), format!("{number:032x}\n")).unwrap();
+        let mut holder = Command::new("unshare")
+            .args(["--net", "--mount", "--uts", "sh", "-c", HOLD])
+            .args(["sh", name])
+            .arg(&home)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(holder.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert_eq!(line, "ready\n", "host {name} did not start");
+        Self {
+            name: name.to_owned(),
+            home,
+            number,
+            address: number + ADDRESS_FIRST,
+            holder,
+        }
+    }
+
+    fn join(&self) {
+        let (port, pid) = (self.port(), self.holder.id());
+        sh(&format!(
+            "set -e
+            ip link add {port} type veth peer name eth0 netns {pid}
+            ip link set {port} master lan0 up"
+        ));
+        self.sh("ip link set eth0 up");
+        self.set_address();
+        self.wait_up();
+    }
+
+    /// The host's name, as `hostname` prints it there.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The host's home directory; `XDG_*` variables point into it.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The host's IPv4 address on the LAN.
+    pub fn addr(&self) -> IpAddr {
+        Ipv4Addr::new(10, 77, 0, self.address).into()
+    }
+
+    /// The host's IPv6 address on the LAN.
+    pub fn addr6(&self) -> IpAddr {
+        Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, self.address.into()).into()
+    }
+
+    /// A command that runs on this host: a program of this workspace by its name, or any other.
+    ///
+    /// The spawned process is the program itself, so that it can be stopped and killed by its id.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = self.nsenter();
+        if bins::is_ours(program) {
+            command.arg(bins::path(program));
+        } else {
+            command.arg(program);
+        }
+        command
+    }
+
+    /// Runs a shell script on this host; panics with its output where it fails.
+    pub fn sh(&self, script: &str) -> String {
+        let mut command = self.nsenter();
+        text(
+            &command.args(["sh", "-e", "-c", script]).output().unwrap(),
+            script,
+        )
+    }
+
+    /// Runs code of the test in this host's network: on a new thread, whose sockets and threads stay on the host.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let namespace = File::open(format!("/proc/{}/ns/net", self.holder.id())).unwrap();
+        let entered = || {
+            let kind = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), kind).unwrap();
+            work()
+        };
+        thread::scope(|scope| scope.spawn(entered).join()).unwrap()
+    }
+
+    /// Loses every packet from and to this host, while its link stays up: a dead switch.
+    pub fn cut(&self) {
+        sh(&format!("ip link set {} nomaster", self.port()));
+    }
+
+    /// Ends what [`Host::cut`] began.
+    pub fn restore(&self) {
+        sh(&format!("ip link set {} master lan0", self.port()));
+    }
+
+    /// Takes the link down, and the carrier with it: a pulled cable.
+    pub fn unplug(&self) {
+        sh(&format!("ip link set {} down", self.port()));
+    }
+
+    /// Ends what [`Host::unplug`] began.
+    pub fn plug(&self) {
+        sh(&format!("ip link set {} up", self.port()));
+        self.wait_up();
+    }
+
+    /// Moves the host to addresses that it never had; the old ones are gone at once.
+    pub fn change_addr(&mut self) {
+        self.address += ADDRESS_STEP;
+        self.set_address();
+        self.wait_up();
+    }
+
+    fn set_address(&self) {
+        let (v4, v6) = (self.addr(), self.addr6());
+        self.sh(&format!(
+            "ip addr flush dev eth0 scope global
+            ip addr add {v4}/24 dev eth0
+            ip addr add {v6}/64 dev eth0 nodad
+            ip route replace default via 10.77.0.1"
+        ));
+    }
+
+    fn wait_up(&self) {
+        let ready =
+            "ip -br link show eth0 | grep -q ' UP ' && ! ip addr show tentative | grep -q .";
+        for _ in 0..POLLS_MAX {
+            if self
+                .nsenter()
+                .args(["sh", "-c", ready])
+                .status()
+                .unwrap()
+                .success()
+            {
+                return;
+            }
+            thread::sleep(POLL);
+        }
+        panic!("{} has no link:\n{}", self.name, self.sh("ip addr"));
+    }
+
+    fn port(&self) -> String {
+        format!("port{}", self.number)
+    }
+
+    fn nsenter(&self) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args([
+            "--target",
+            &self.holder.id().to_string(),
+            "--net",
+            "--mount",
+            "--uts",
+            "--",
+        ]);
+        command
+            .env("HOME", &self.home)
+            .env("XDG_RUNTIME_DIR", self.home.join("run"));
+        for (variable, directory) in XDG {
+            command.env(variable, self.home.join(directory));
+        }
+        command
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // The holder reads its standard input; both calls fail only where it is gone already.
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+/// `crate::module::test::{{closure}}` → `module::test`, as the test runner names it.
+fn test_name(closure: &str) -> String {
+    let test = closure.strip_suffix("::{{closure}}");
+    assert!(
+        test.is_some(),
+        "on_lan takes a closure written in the test function itself"
+    );
+    test.unwrap().split_once("::").unwrap().1.to_owned()
+}
+
+fn run_inside(test: &str) {
+    let programs = bins::path("usherd");
+    assert!(programs.is_file());
+    let output = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL"])
+        .args(["unshare", "-Urnmpf", "--kill-child", "--mount-proc"])
+        // The shell stays first process: a program whose parent is process 1 may take itself for orphaned.
+        .args(["sh", "-c", "\"$@\"; exit $?", "sh"])
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(INSIDE, test)
+        .output()
+        .unwrap();
+    let said = text(&output, test);
+    assert!(
+        said.contains("1 passed"),
+        "no test is named {test}:\n{said}"
+    );
+    print!("{said}");
+}
+
+fn sh(script: &str) -> String {
+    text(
+        &Command::new("sh")
+            .args(["-e", "-c", script])
+            .output()
+            .unwrap(),
+        script,
+    )
+}
+
+fn text(output: &Output, what: &str) -> String {
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{what}: {}\n{said}\n{complained}",
+        output.status
+    );
+    said
+}
+
+/// Set to the test's name in the run inside the namespaces.
+pub(crate) const INSIDE: &str = "USHER_TEST_INSIDE";
+const NO_LAN: &str = "USHER_TEST_NO_LAN";
+/// Makes the host's own places, then holds its namespaces until standard input closes.
+const HOLD: &str = "set -e
+    hostname \"$1\"
+    mount -t tmpfs tmpfs /run
+    if [ -e /etc/machine-id ]; then mount --bind \"$2/machine-id\" /etc/machine-id; fi
+    mkdir -m 700 \"$2/run\"
+    ip link set lo up
+    echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad
+    echo ready
+    exec cat";
+const XDG: [(&str, &str); 4] = [
+    ("XDG_CONFIG_HOME", ".config"),
+    ("XDG_STATE_HOME", ".local/state"),
+    ("XDG_CACHE_HOME", ".cache"),
+    ("XDG_DATA_HOME", ".local/share"),
+];
+const ADDRESS_FIRST: u8 = 10;
+const ADDRESS_STEP: u8 = 40;
+const POLLS_MAX: u32 = 250;
+const POLL: Duration = Duration::from_millis(20);
