@@ -164,8 +164,9 @@ pub struct Release {
     pub lease: LeaseId,
     /// The secret of its checkout.
     pub nonce: Nonce,
-    /// The last token acknowledged or sent.
-    pub token: Token,
+    /// The last step of its chain, like a renewal's: a branch may not free a seat the other side
+    /// believes it holds (T6).
+    pub link: Link,
 }
 
 /// Shows a lease and asks for more time.

@@ -25,7 +25,7 @@ pub enum Record {
     DropLease(LeaseId),
     /// An installed license; stored as its text, verified anew at load (T2).
     PutLicense(Arc<VerifiedLicense>),
-    /// A removed or replaced license.
+    /// A removed or replaced license; installed ones have one id each, whatever their vendor.
     DropLicense(LicenseId),
     /// The highest serial ever seen of a license, kept after removal (T7).
     PutSerial(LicenseSerial),
@@ -99,6 +99,8 @@ pub struct PinnedRoot {
 pub struct Mark {
     /// License time never goes below this.
     pub license_time: WallMs,
+    /// The newest issue date of a license ever installed: only one issued later lowers the mark.
+    pub issued_newest: WallMs,
 }
 
 /// What stops all granting until an administrator acts (L12).
