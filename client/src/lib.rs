@@ -1,4 +1,5 @@
 //! The Usher client library: finds a server, proves it, and holds seats.
 
 pub mod clock;
+pub mod discover;
 pub mod tls;

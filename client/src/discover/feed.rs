@@ -1,0 +1,204 @@
+//! Turns sources into leads: resolves names, keeps the order of preference, starts the search of the
+//! local network. It tries nothing itself.
+
+use super::address::{Address, Host};
+use super::candidate::{Candidate, Hints, Origin, scoped};
+use super::interfaces;
+use super::limits::{CANDIDATE_ADDRS_MAX, CANDIDATES_MAX, LAST_GOOD_HEAD_START, STAGGER};
+use super::mdns::{Report, Search};
+use super::source::Source;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+
+/// What a source came up with.
+#[derive(Debug)]
+pub(super) enum Lead {
+    Candidate(Candidate),
+    /// A name or an interface that does not exist here.
+    Unresolved {
+        origin: Origin,
+        name: String,
+        reason: String,
+    },
+}
+
+/// The leads of all sources, as they come; asking ends when it is dropped.
+pub(super) struct Feed {
+    leads: mpsc::Receiver<Lead>,
+    /// Rung when everything known so far has been tried: no reason to hold mDNS back.
+    pub(super) idle: Arc<Notify>,
+    /// Of the local network, once it is asked.
+    pub(super) mdns: Option<Report>,
+    tasks: JoinSet<()>,
+}
+
+impl Feed {
+    pub(super) fn open(sources: Vec<Source>) -> Self {
+        let (sender, leads) = mpsc::channel(CANDIDATES_MAX);
+        let mut feed = Self {
+            leads,
+            idle: Arc::default(),
+            mdns: None,
+            tasks: JoinSet::new(),
+        };
+        let mut head_start = Duration::ZERO;
+        for source in sources {
+            match source {
+                Source::Addresses(origin, addresses) => {
+                    feed.name(origin, addresses, &sender);
+                    head_start = LAST_GOOD_HEAD_START;
+                }
+                Source::Mdns => feed.ask_the_network(head_start, sender.clone()),
+            }
+        }
+        feed
+    }
+
+    /// The next lead; `None` once all sources are exhausted. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Option<Lead> {
+        self.leads.recv().await
+    }
+
+    fn name(&mut self, origin: Origin, addresses: Vec<Address>, sender: &mpsc::Sender<Lead>) {
+        let mut wait = Duration::ZERO;
+        for address in addresses.into_iter().take(CANDIDATES_MAX) {
+            let sender = sender.clone();
+            self.tasks.spawn(async move {
+                // The first of a list is the preferred one.
+                tokio::time::sleep(wait).await;
+                let _ = sender.send(lead(origin, &address).await).await;
+            });
+            wait += STAGGER;
+        }
+    }
+
+    fn ask_the_network(&mut self, head_start: Duration, sender: mpsc::Sender<Lead>) {
+        let report = Report::default();
+        self.mdns = Some(report.clone());
+        let idle = Arc::clone(&self.idle);
+        self.tasks.spawn(async move {
+            if !head_start.is_zero() {
+                let _ = tokio::time::timeout(head_start, idle.notified()).await;
+            }
+            let mut search = Search::start_with(report);
+            while let Some(candidate) = search.next().await {
+                if sender.send(Lead::Candidate(candidate)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+async fn lead(origin: Origin, address: &Address) -> Lead {
+    let name = address.to_string();
+    match resolve(address).await {
+        Ok(addrs) => Lead::Candidate(Candidate {
+            origin,
+            name,
+            addrs,
+            hints: Hints::default(),
+            told_by: None,
+        }),
+        Err(reason) => Lead::Unresolved {
+            origin,
+            name,
+            reason,
+        },
+    }
+}
+
+/// Every address of `address`, IPv4 and IPv6, in the resolver's order.
+async fn resolve(address: &Address) -> Result<Vec<SocketAddr>, String> {
+    let port = address.port;
+    match &address.host {
+        Host::V4(ip) => Ok(vec![SocketAddr::new(IpAddr::V4(*ip), port)]),
+        Host::V6(ip, None) => Ok(vec![SocketAddr::new(IpAddr::V6(*ip), port)]),
+        Host::V6(ip, Some(scope)) => match interfaces::index_of(scope) {
+            Some(index) => Ok(vec![scoped(IpAddr::V6(*ip), port, index)]),
+            None => Err(format!("this machine has no interface {scope} that is up")),
+        },
+        Host::Name(name) => look_up(name, port).await,
+    }
+}
+
+async fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    let found = tokio::time::timeout(LOOKUP_MAX, tokio::net::lookup_host((name, port))).await;
+    let found = match found {
+        Err(_) => return Err("the name service did not answer".to_owned()),
+        Ok(Err(error)) => return Err(format!("the name was not found: {error}")),
+        Ok(Ok(found)) => found,
+    };
+    let mut addrs: Vec<SocketAddr> = Vec::new();
+    for addr in found {
+        if !addrs.contains(&addr) && addrs.len() < CANDIDATE_ADDRS_MAX {
+            addrs.push(addr);
+        }
+    }
+    if addrs.is_empty() {
+        return Err("the name has no address".to_owned());
+    }
+    Ok(addrs)
+}
+
+const LOOKUP_MAX: Duration = Duration::from_secs(4);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn leads(sources: Vec<Source>) -> Vec<Lead> {
+        let mut feed = Feed::open(sources);
+        let mut leads = Vec::new();
+        while let Some(lead) = feed.next().await {
+            leads.push(lead);
+        }
+        leads
+    }
+
+    fn named(list: &str) -> Vec<Source> {
+        vec![Source::Addresses(
+            Origin::Explicit,
+            Address::parse_list(list).unwrap(),
+        )]
+    }
+
+    #[tokio::test]
+    async fn the_order_of_preference_is_kept_and_the_feed_ends() {
+        let leads = leads(named("192.0.2.2, 192.0.2.1:5, [2001:db8::1]:6")).await;
+        let addrs: Vec<_> = leads
+            .iter()
+            .map(|lead| match lead {
+                Lead::Candidate(candidate) => candidate.addrs[0].to_string(),
+                Lead::Unresolved { .. } => panic!("{lead:?}"),
+            })
+            .collect();
+        assert_eq!(addrs, ["192.0.2.2:27443", "192.0.2.1:5", "[2001:db8::1]:6"]);
+    }
+
+    #[tokio::test]
+    async fn a_missing_interface_is_said() {
+        let leads = leads(named("fe80::1%nosuchif")).await;
+        let [Lead::Unresolved { reason, .. }] = &leads[..] else {
+            panic!("{leads:?}");
+        };
+        assert_eq!(reason, "this machine has no interface nosuchif that is up");
+    }
+
+    #[tokio::test]
+    async fn a_name_gives_all_its_addresses() {
+        let leads = leads(named("localhost:7")).await;
+        let [Lead::Candidate(candidate)] = &leads[..] else {
+            panic!("{leads:?}");
+        };
+        assert!(
+            candidate
+                .addrs
+                .iter()
+                .all(|addr| addr.ip().is_loopback() && addr.port() == 7)
+        );
+    }
+}
