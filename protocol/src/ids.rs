@@ -48,7 +48,7 @@ impl PublicKey {
 
     /// SHA-256 of the 32 bytes.
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint(Sha256::digest(self.0).into())
+        Fingerprint::of(&self.0)
     }
 }
 
@@ -102,6 +102,11 @@ impl FromStr for PublicKey {
 pub struct Fingerprint(pub [u8; 32]);
 
 impl Fingerprint {
+    /// SHA-256 of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
     /// The first 8 hex digits: a hint for people and adverts, never a proof.
     pub fn short(&self) -> String {
         HEXLOWER.encode(&self.0[..4])

@@ -4,6 +4,7 @@
 //! This crate decides what is genuine and what is well-formed. It does no I/O, opens no socket and
 //! reads no clock; whoever calls it brings the bytes and the time.
 
+pub mod calendar;
 pub mod codec;
 pub mod documents;
 pub mod envelope;

@@ -19,6 +19,15 @@ pub const FEATURES_PER_LICENSE_MAX: usize = 128;
 /// Entries in one revocation list.
 pub const REVOCATIONS_MAX: usize = 256;
 
+/// Host bindings in one pool license.
+pub const HOSTS_PER_LICENSE_MAX: usize = 32;
+
+/// Longest host name in a host binding, in bytes (RFC 1035).
+pub const HOST_BYTES_MAX: usize = 253;
+
+/// Licenses that one pool license may replace.
+pub const REPLACES_PER_LICENSE_MAX: usize = 64;
+
 /// Longest vendor or feature name, in bytes.
 pub const NAME_BYTES_MAX: usize = 48;
 
@@ -48,6 +57,9 @@ pub const LEASE_MS_MAX: DurationMs = DurationMs::hours(24);
 
 /// Shortest lease length a test license may set (T8).
 pub const LEASE_MS_MIN_TEST: DurationMs = DurationMs::seconds(2);
+
+/// Longest borrow a license may allow (L10).
+pub const BORROW_MS_MAX: DurationMs = DurationMs::days(366);
 
 /// Guard time at least, live (L2).
 pub const GUARD_MS_MIN: DurationMs = DurationMs::seconds(5);

@@ -124,26 +124,44 @@ impl FromStr for FeaturePath {
 }
 
 /// A version of up to four numbers, compared number by number: `2027.1`.
+///
+/// Parts beyond the count are zero, so that equal versions are equal bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Vec<u32>", into = "Vec<u32>")]
 pub struct Version {
     parts: [u32; 4],
     count: u8,
 }
 
-impl Version {
-    fn padded(&self) -> [u32; 4] {
-        let mut all = self.parts;
-        all.iter_mut()
-            .skip(usize::from(self.count))
-            .for_each(|part| *part = 0);
-        all
+impl TryFrom<Vec<u32>> for Version {
+    type Error = NameError;
+
+    fn try_from(numbers: Vec<u32>) -> Result<Self, NameError> {
+        let mut version = Self {
+            parts: [0; 4],
+            count: 0,
+        };
+        if numbers.is_empty() || numbers.len() > version.parts.len() {
+            return Err(NameError("a version has one to four numbers".to_owned()));
+        }
+        for (slot, number) in version.parts.iter_mut().zip(numbers) {
+            *slot = number;
+            version.count += 1;
+        }
+        Ok(version)
+    }
+}
+
+impl From<Version> for Vec<u32> {
+    fn from(version: Version) -> Self {
+        version.parts[..usize::from(version.count)].to_vec()
     }
 }
 
 impl Ord for Version {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.padded()
-            .cmp(&other.padded())
+        self.parts
+            .cmp(&other.parts)
             .then(self.count.cmp(&other.count))
     }
 }

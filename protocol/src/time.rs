@@ -2,7 +2,7 @@
 //!
 //! Nothing here reads a clock: `clock.rs` of the client crate does, and hands out a [`Now`] (L3).
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,9 @@ impl BootMs {
 }
 
 impl WallMs {
+    /// The moment that does not come: what never expires expires then.
+    pub const NEVER: Self = Self(u64::MAX);
+
     /// This moment, `length` later.
     #[must_use]
     pub const fn plus(self, length: DurationMs) -> Self {
@@ -117,13 +120,6 @@ impl DurationMs {
 impl fmt::Display for DurationMs {
     /// The two largest units that are not zero: `3m20s`, `7d`, `250ms`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [(u64, &str); 5] = [
-            (86_400_000, "d"),
-            (3_600_000, "h"),
-            (60_000, "m"),
-            (1000, "s"),
-            (1, "ms"),
-        ];
         let Some(first) = UNITS.iter().position(|(size, _)| self.0 >= *size) else {
             return f.write_str("0s");
         };
@@ -139,9 +135,99 @@ impl fmt::Display for DurationMs {
     }
 }
 
+impl DurationMs {
+    /// Every unit that is not zero: `1d1h`, `1m0s` is `1m`; reads back as the same length.
+    #[must_use]
+    pub fn to_text(self) -> String {
+        let mut left = self.0;
+        let mut text = String::new();
+        for (size, name) in UNITS {
+            if left >= size {
+                text.extend([&(left / size).to_string(), name]);
+                left %= size;
+            }
+        }
+        if text.is_empty() {
+            text.push_str("0s");
+        }
+        text
+    }
+}
+
+/// A text that should be a length of time, and is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not a length of time: expected numbers with the units d, h, m, s, ms, the largest first, like `10m` or `1h30m`"
+)]
+pub struct DurationError;
+
+impl FromStr for DurationMs {
+    type Err = DurationError;
+
+    /// Reads `10m`, `7d`, `1h30m`, `250ms`: each unit once, the largest first.
+    fn from_str(text: &str) -> Result<Self, DurationError> {
+        let mut rest = text;
+        let mut units = UNITS.iter();
+        let mut total: u64 = 0;
+        while !rest.is_empty() {
+            let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            let (number, after) = rest.split_at(digits);
+            let letters = after.len() - after.trim_start_matches(char::is_alphabetic).len();
+            let (unit, after) = after.split_at(letters);
+            let (size, _) = units.find(|(_, name)| *name == unit).ok_or(DurationError)?;
+            let number: u64 = number.parse().map_err(|_| DurationError)?;
+            total = number
+                .checked_mul(*size)
+                .and_then(|length| total.checked_add(length))
+                .ok_or(DurationError)?;
+            rest = after;
+        }
+        if text.is_empty() {
+            return Err(DurationError);
+        }
+        Ok(Self(total))
+    }
+}
+
+const UNITS: [(u64, &str); 5] = [
+    (86_400_000, "d"),
+    (3_600_000, "h"),
+    (60_000, "m"),
+    (1000, "s"),
+    (1, "ms"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn written_lengths_read_back() {
+        for (text, ms) in [
+            ("0s", 0),
+            ("250ms", 250),
+            ("10m", 600_000),
+            ("7d", 604_800_000),
+            ("1h30m", 5_400_000),
+            ("1d1h1m1s1ms", 90_061_001),
+        ] {
+            assert_eq!(text.parse(), Ok(DurationMs(ms)));
+            assert_eq!(DurationMs(ms).to_text(), text);
+        }
+        for text in [
+            "",
+            "10",
+            "m",
+            "10 m",
+            "10m1h",
+            "5m5m",
+            "-1s",
+            "1.5h",
+            "99999999999999999d",
+        ] {
+            assert_eq!(text.parse::<DurationMs>(), Err(DurationError), "{text:?}");
+        }
+    }
 
     #[test]
     fn lengths_read_as_people_write_them() {

@@ -23,8 +23,33 @@ pub struct Certificate {
     pub serial: u64,
     /// Licenses issued before this are not covered.
     pub starts: WallMs,
-    /// Licenses issued after this are not covered, and none may expire after it (T7).
+    /// Licenses issued after this are not covered, and none may expire after it (T7);
+    /// [`WallMs::NEVER`] covers licenses without an end.
     pub expires: WallMs,
+}
+
+impl Certificate {
+    /// Signs the certificate with the vendor's root key.
+    ///
+    /// # Errors
+    /// [`CodecError`] if it cannot be encoded.
+    pub fn sign(&self, root: &ed25519_dalek::SigningKey) -> Result<Signed, CodecError> {
+        Ok(Signed::new(
+            DocumentType::CERTIFICATE,
+            codec::encode(self)?,
+            root,
+        ))
+    }
+
+    /// Whether a license of this signed issue date is covered (T7).
+    pub fn covers_issue(&self, issued: WallMs) -> bool {
+        (self.starts..=self.expires).contains(&issued)
+    }
+
+    /// Whether a license may last this long; one without an end needs a certificate without one (T7).
+    pub fn covers_expiry(&self, expires: Option<WallMs>) -> bool {
+        expires.unwrap_or(WallMs::NEVER) <= self.expires
+    }
 }
 
 /// A certificate whose root signature was checked against the root it names.
@@ -55,6 +80,11 @@ impl VerifiedCertificate {
         let certificate: Certificate = codec::decode(&signed.body)?;
         signed.verify(DocumentType::CERTIFICATE, &certificate.root)?;
         Ok(Self { certificate })
+    }
+
+    /// What it says, without the proof.
+    pub fn into_inner(self) -> Certificate {
+        self.certificate
     }
 }
 

@@ -6,9 +6,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    documents::certificate::Certificate,
-    envelope::Signed,
+    codec::{self, CodecError},
+    documents::certificate::{Certificate, CertificateError, VerifiedCertificate},
+    envelope::{DocumentType, Signed},
     ids::{Fingerprint, PublicKey},
+    limits::ENDORSEMENT_BYTES_MAX,
     names::{CustomerId, FeatureName, LicenseId, Version},
     time::{DurationMs, WallMs},
     wire::Environment,
@@ -70,7 +72,99 @@ pub struct VerifiedEndorsement {
     pub(crate) certificate: Certificate,
 }
 
+/// Why an endorsement is not believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EndorsementError {
+    /// It does not fit one frame (T4).
+    #[error(
+        "the endorsement has {found} bytes, over the limit of {ENDORSEMENT_BYTES_MAX}: fewer features, or shorter names, must do"
+    )]
+    TooLarge {
+        /// Its size in bytes, certificate included.
+        found: usize,
+    },
+    /// Its certificate is not genuine.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// Genuine perhaps, and of another vendor than the one believed (T3).
+    #[error("the endorsement is of the vendor root {found}, not of the one trusted here")]
+    OtherRoot {
+        /// The root that it hangs on.
+        found: Fingerprint,
+    },
+    /// The issuing key did not sign it.
+    #[error("the endorsement was not signed by the vendor's issuing key")]
+    BadSignature,
+    /// The bytes are no endorsement.
+    #[error("the endorsement cannot be read: {0}")]
+    Malformed(CodecError),
+    /// The issuing key was not allowed to sign then, or not for so long (T7).
+    #[error("the endorsement is not covered by its issuing certificate")]
+    NotCovered,
+    /// It endorses another daemon's key than this connection's (T4).
+    #[error("the endorsement is for another server's key than this connection's")]
+    OtherSite,
+}
+
 impl VerifiedEndorsement {
+    /// Checks an endorsement from a believed root down (T4): the certificate by `root`, the
+    /// endorsement by the certificate's issuing key, and every date against the certificate.
+    ///
+    /// # Errors
+    /// [`EndorsementError`].
+    pub fn verify(signed: &SignedEndorsement, root: &PublicKey) -> Result<Self, EndorsementError> {
+        match codec::encode(signed)
+            .map_err(EndorsementError::Malformed)?
+            .len()
+        {
+            found if found > ENDORSEMENT_BYTES_MAX => {
+                return Err(EndorsementError::TooLarge { found });
+            }
+            _ => {}
+        }
+        let certificate = VerifiedCertificate::verify(&signed.certificate)?;
+        if certificate.root != *root {
+            let found = certificate.root.fingerprint();
+            return Err(EndorsementError::OtherRoot { found });
+        }
+        let body = signed
+            .endorsement
+            .verify(DocumentType::ENDORSEMENT, &certificate.issuing)
+            .map_err(|_| EndorsementError::BadSignature)?;
+        let endorsement: Endorsement = codec::decode(body).map_err(EndorsementError::Malformed)?;
+        let found = endorsement.root;
+        if found != root.fingerprint() {
+            return Err(EndorsementError::OtherRoot { found });
+        }
+        let certificate = certificate.into_inner();
+        let covered = certificate.covers_issue(endorsement.issued)
+            && (endorsement.features.iter()).all(|it| certificate.covers_expiry(it.expires));
+        if !covered {
+            return Err(EndorsementError::NotCovered);
+        }
+        Ok(Self {
+            endorsement,
+            certificate,
+        })
+    }
+
+    /// The same endorsement, if it names the key that this connection's TLS handshake proved (T4).
+    ///
+    /// # Errors
+    /// [`EndorsementError::OtherSite`].
+    pub fn for_site(self, site: &PublicKey) -> Result<Self, EndorsementError> {
+        if self.endorsement.site == *site {
+            Ok(self)
+        } else {
+            Err(EndorsementError::OtherSite)
+        }
+    }
+
+    /// What it says of one feature, if it names it.
+    pub fn feature(&self, feature: &FeatureName) -> Option<&EndorsedFeature> {
+        self.features.iter().find(|it| it.feature == *feature)
+    }
+
     /// The certificate it hangs on.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate

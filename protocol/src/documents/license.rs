@@ -1,7 +1,26 @@
 //! The pool license: readable TOML, signed to the byte (T7).
+//!
+//! `parse` decides what a text may say, `issue` writes and signs it, `verify` says whether a file is
+//! genuine, `endorse` what its endorsement must say.
 
+mod endorse;
+mod field;
+mod issue;
+mod parse;
+mod verify;
+
+use serde::Deserialize;
+
+pub use self::{
+    issue::{IssueError, issue},
+    parse::TextError,
+    verify::LicenseError,
+};
 use crate::{
-    documents::endorsement::{SignedEndorsement, VerifiedEndorsement},
+    documents::{
+        endorsement::{SignedEndorsement, VerifiedEndorsement},
+        revocation::VerifiedRevocationList,
+    },
     ids::{Fingerprint, PublicKey},
     names::{CustomerId, FeatureName, LicenseId, VendorName, Version},
     time::{DurationMs, WallMs},
@@ -64,10 +83,23 @@ pub struct Feature {
     pub grouping: Grouping,
 }
 
+impl License {
+    /// Reads a license's text, without its signature table. Says nothing of its worth: only
+    /// [`VerifiedLicense::verify`] does.
+    ///
+    /// # Errors
+    /// [`TextError`], with line, caret and what was expected.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        parse::parse(text).map(|read| read.license)
+    }
+}
+
 /// What shares one seat (signed per feature).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Grouping {
     /// Nothing: a seat per process.
+    #[default]
     Process,
     /// The processes of one user on one host.
     UserHost,
@@ -79,6 +111,28 @@ pub enum Grouping {
     Display,
 }
 
+impl Grouping {
+    /// Every kind there is.
+    pub const ALL: &[Self] = &[
+        Self::Process,
+        Self::UserHost,
+        Self::User,
+        Self::Host,
+        Self::Display,
+    ];
+
+    /// The word for it in a license.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::UserHost => "user-host",
+            Self::User => "user",
+            Self::Host => "host",
+            Self::Display => "display",
+        }
+    }
+}
+
 /// A license whose whole chain was checked, from the root inside its certificate down.
 ///
 /// Whether that root is believed is the caller's question (T3).
@@ -87,6 +141,7 @@ pub struct VerifiedLicense {
     license: License,
     endorsement: VerifiedEndorsement,
     signed_endorsement: SignedEndorsement,
+    revocations: Option<VerifiedRevocationList>,
     text: String,
 }
 
@@ -101,7 +156,13 @@ impl VerifiedLicense {
         self.endorsement.license_hash
     }
 
-    /// The whole file as it came: what is stored and shown.
+    /// The newest revocation list the vendor had when it signed this; keep it for ever (T7).
+    pub fn revocations(&self) -> Option<&VerifiedRevocationList> {
+        self.revocations.as_ref()
+    }
+
+    /// The whole file as it came, without a byte order mark and with LF line ends: what is stored and
+    /// shown. It verifies like the file it came from.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -124,3 +185,9 @@ impl std::ops::Deref for VerifiedLicense {
         &self.license
     }
 }
+
+/// What stands in the signature table, in this order (T7).
+const TABLE_KEYS: &[&str] = &["certificate", "license", "endorsement"];
+
+#[cfg(test)]
+mod tests;

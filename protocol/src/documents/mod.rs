@@ -9,3 +9,5 @@ pub mod certificate;
 pub mod endorsement;
 pub mod lease;
 pub mod license;
+pub mod revocation;
+mod signed_text;

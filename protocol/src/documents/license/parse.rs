@@ -1,0 +1,289 @@
+//! From the license's text to its values: every field known, every bound kept (T7, T8).
+//!
+//! This module decides what a license may say. Whether anybody signed it is `verify`'s question.
+
+use std::ops::Range;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Feature, Grouping, License, field};
+use crate::{
+    envelope::Signed,
+    ids::PublicKey,
+    limits::{
+        BORROW_MS_MAX, FEATURES_PER_LICENSE_MAX, HOST_BYTES_MAX, HOSTS_PER_LICENSE_MAX,
+        LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN, LEASE_MS_MIN_TEST, REPLACES_PER_LICENSE_MAX,
+        TEXT_BYTES_MAX,
+    },
+    names::{CustomerId, FeatureName, LicenseId, VendorName, Version},
+    time::{DurationMs, WallMs},
+    wire::Environment,
+};
+
+/// The version of the text's rules that this build knows; it stands in the field `format`.
+pub(super) const FORMAT: u64 = 1;
+
+/// Why a text is no license: what is wrong, where, and what was expected.
+///
+/// Shown, it has the line and a caret under the place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextError {
+    /// What is wrong, in one line.
+    pub message: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The text uses a field, a value or a format that this build does not know.
+    pub needs_newer: bool,
+    shown: String,
+}
+
+/// What the text says: the license, and the revocation list it carries (T7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LicenseText {
+    pub(super) license: License,
+    pub(super) revocations: Option<Signed>,
+}
+
+/// Reads the signed part of a license file.
+pub(super) fn parse(text: &str) -> Result<LicenseText, TextError> {
+    // The format first: what a newer one says may look like nonsense here.
+    let Format { format } = read_toml(text)?;
+    let at = |span: Range<usize>| move |message: String| TextError::at(text, span, message);
+    if *format.get_ref() != FORMAT {
+        let message = format!("format {}, and this build knows {FORMAT}", format.get_ref());
+        return Err(at(format.span())(message).newer());
+    }
+    let raw: RawLicense = read_toml(text)?;
+    let rules = Rules {
+        issued: raw.issued.0,
+        environment: raw.environment,
+    };
+    check_length(&raw.hosts, HOSTS_PER_LICENSE_MAX, "hosts").map_err(at(raw.hosts.span()))?;
+    check_length(&raw.replaces, REPLACES_PER_LICENSE_MAX, "licenses")
+        .map_err(at(raw.replaces.span()))?;
+    check_length(&raw.feature, FEATURES_PER_LICENSE_MAX, "features")
+        .map_err(at(raw.feature.span()))?;
+    let mut features: Vec<Feature> = Vec::new();
+    for raw in raw.feature.into_inner() {
+        let span = raw.span();
+        let feature = rules.feature(raw.into_inner()).map_err(at(span.clone()))?;
+        if features
+            .iter()
+            .any(|other| other.feature == feature.feature)
+        {
+            let message = format!("the feature `{}` stands here twice", feature.feature);
+            return Err(at(span)(message));
+        }
+        features.push(feature);
+    }
+    Ok(LicenseText {
+        license: License {
+            id: raw.id,
+            serial: raw.serial.0,
+            vendor: raw.vendor,
+            customer: raw.customer.0,
+            customer_id: raw.customer_id,
+            environment: raw.environment,
+            site: raw.site.0,
+            hosts: raw
+                .hosts
+                .into_inner()
+                .into_iter()
+                .map(|host| host.0)
+                .collect(),
+            issued: raw.issued.0,
+            replaces: raw.replaces.into_inner(),
+            support: raw.support.map(|text| text.0),
+            features,
+        },
+        revocations: raw.revocations.map(|list| list.0),
+    })
+}
+
+fn read_toml<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, TextError> {
+    toml::from_str(text).map_err(|error| TextError::of_toml(text, &error))
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format: Spanned<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawLicense {
+    #[serde(rename = "format")]
+    _format: u64,
+    id: LicenseId,
+    serial: field::Positive<u64>,
+    vendor: VendorName,
+    customer: field::Line<TEXT_BYTES_MAX>,
+    customer_id: CustomerId,
+    environment: Environment,
+    site: field::Text<PublicKey>,
+    #[serde(default = "nothing")]
+    hosts: Spanned<Vec<field::Line<HOST_BYTES_MAX>>>,
+    issued: field::Start,
+    #[serde(default = "nothing")]
+    replaces: Spanned<Vec<LicenseId>>,
+    support: Option<field::Line<TEXT_BYTES_MAX>>,
+    revocations: Option<field::Encoded<Signed>>,
+    feature: Spanned<Vec<Spanned<RawFeature>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawFeature {
+    name: FeatureName,
+    version: Option<field::Text<Version>>,
+    seats: field::Seats,
+    starts: Option<field::Start>,
+    expires: Option<field::End>,
+    lease_min: Option<field::Text<DurationMs>>,
+    lease_default: Option<field::Text<DurationMs>>,
+    lease_max: Option<field::Text<DurationMs>>,
+    #[serde(default)]
+    borrow_max: field::Text<DurationMs>,
+    #[serde(default)]
+    overdraft: u32,
+    #[serde(default)]
+    grouping: Grouping,
+}
+
+fn nothing<T>() -> Spanned<Vec<T>> {
+    Spanned::new(0..0, Vec::new())
+}
+
+fn check_length<T>(list: &Spanned<Vec<T>>, max: usize, what: &str) -> Result<(), String> {
+    match list.get_ref().len() {
+        0 if what == "features" => Err("expected at least one `[[feature]]`".to_owned()),
+        found if found > max => Err(format!("{found} {what}, over the limit of {max}")),
+        _ => Ok(()),
+    }
+}
+
+/// What the license as a whole says about each of its features.
+struct Rules {
+    issued: WallMs,
+    environment: Environment,
+}
+
+impl Rules {
+    fn feature(&self, raw: RawFeature) -> Result<Feature, String> {
+        let starts = raw.starts.map_or(self.issued, |date| date.0);
+        let expires = raw.expires.map(|date| date.0);
+        if expires.is_some_and(|expires| expires <= starts) {
+            return Err("`expires` comes before `starts`".to_owned());
+        }
+        let borrow_ms_max = raw.borrow_max.0;
+        if borrow_ms_max > BORROW_MS_MAX {
+            return Err(format!("`borrow-max` is over the limit of {BORROW_MS_MAX}"));
+        }
+        let lengths = self.lengths(
+            raw.lease_min.map(|length| length.0),
+            raw.lease_default.map(|length| length.0),
+            raw.lease_max.map(|length| length.0),
+        )?;
+        Ok(Feature {
+            feature: raw.name,
+            version: raw.version.map(|version| version.0),
+            seats: raw.seats.0,
+            starts,
+            expires,
+            lease_ms_min: lengths.0,
+            lease_ms_default: lengths.1,
+            lease_ms_max: lengths.2,
+            borrow_ms_max,
+            overdraft: raw.overdraft,
+            grouping: raw.grouping,
+        })
+    }
+
+    /// Shortest, usual and longest lease length (L2, T8); what is not said is the usual, as far as
+    /// what is said allows it.
+    fn lengths(
+        &self,
+        min: Option<DurationMs>,
+        default: Option<DurationMs>,
+        max: Option<DurationMs>,
+    ) -> Result<(DurationMs, DurationMs, DurationMs), String> {
+        let floor = match self.environment {
+            Environment::Live => LEASE_MS_MIN,
+            Environment::Test => LEASE_MS_MIN_TEST, // T8
+        };
+        let max = max.unwrap_or(LEASE_MS_MAX);
+        let min = min.unwrap_or(LEASE_MS_MIN.min(max).min(default.unwrap_or(max)));
+        let default = default.unwrap_or(LEASE_MS_DEFAULT.max(min).min(max));
+        if min < floor || max > LEASE_MS_MAX {
+            return Err(format!(
+                "lease lengths from {} to {}, and a {} license may set {} to {}",
+                min.to_text(),
+                max.to_text(),
+                field::environment(self.environment),
+                floor.to_text(),
+                LEASE_MS_MAX.to_text()
+            ));
+        }
+        if !(min <= default && default <= max) {
+            return Err(format!(
+                "expected lease-min ≤ lease-default ≤ lease-max, not {} ≤ {} ≤ {}",
+                min.to_text(),
+                default.to_text(),
+                max.to_text()
+            ));
+        }
+        Ok((min, default, max))
+    }
+}
+
+impl TextError {
+    fn of_toml(text: &str, error: &toml::de::Error) -> Self {
+        let message = error.message().to_owned();
+        // serde's own words for what `deny_unknown_fields` and closed lists of words refuse.
+        let needs_newer =
+            message.starts_with("unknown field") || message.starts_with("unknown variant");
+        let error = Self::at(text, error.span().unwrap_or(0..0), message);
+        if needs_newer { error.newer() } else { error }
+    }
+
+    fn at(text: &str, span: Range<usize>, message: String) -> Self {
+        let start = text.floor_char_boundary(span.start);
+        let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line = 1 + text[..start].matches('\n').count();
+        let source = text[line_start..].lines().next().unwrap_or("");
+        let column = text[line_start..start].chars().count();
+        let end = text
+            .floor_char_boundary(span.end)
+            .clamp(start, line_start + source.len());
+        let carets = "^".repeat(
+            text.get(start..end)
+                .map_or(1, |it| it.chars().count())
+                .max(1),
+        );
+        let margin = " ".repeat(line.to_string().len());
+        let shown = format!(
+            "line {line}: {message}\n{margin} |\n{line} | {source}\n{margin} | {}{carets}",
+            " ".repeat(column)
+        );
+        Self {
+            message,
+            line,
+            needs_newer: false,
+            shown,
+        }
+    }
+
+    fn newer(mut self) -> Self {
+        self.needs_newer = true;
+        self
+    }
+}
+
+impl std::fmt::Display for TextError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl std::error::Error for TextError {}
