@@ -1,0 +1,7 @@
+//! The admin socket: a Unix socket on which administrators ask and the core answers.
+//!
+//! It decides how questions and answers travel and who the actor is (peer credentials). It must not
+//! decide what an administrator may do: the socket's mode does (0660, group `usherd`), and the engine.
+
+pub mod client;
+pub mod protocol;

@@ -1,0 +1,64 @@
+//! The command line: one file per verb. Decides names and flags; each verb's file decides what it prints.
+
+mod failure;
+mod reload;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use failure::Failure;
+
+use crate::config::{Overrides, Places};
+
+/// The daemon that lends a site's seats
+#[derive(Debug, Parser)]
+#[command(
+    name = "usherd",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(flatten)]
+    places: Places,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serve seats until SIGTERM; SIGHUP reloads
+    Serve(serve::ServeArgs),
+    /// Check a configuration file
+    Check(reload::CheckArgs),
+    /// Let the running daemon read its configuration anew
+    Reload,
+}
+
+/// Runs the verb that the process's arguments name; what goes wrong is said on standard error.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let places = cli.places;
+    match cli.verb {
+        Verb::Serve(args) => serve::run(args, places),
+        Verb::Check(args) => reload::check(args, &places),
+        Verb::Reload => reload::reload(&places),
+    }
+}
+
+/// Where the running daemon is heard, by flag, environment, file or default.
+pub(crate) fn admin(places: &Places) -> Result<crate::admin::client::AdminClient, Failure> {
+    let config = crate::config::Config::load(&Overrides::of_places(places))?;
+    Ok(crate::admin::client::AdminClient::connect(
+        &config.admin_socket,
+    )?)
+}
