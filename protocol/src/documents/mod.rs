@@ -11,3 +11,4 @@ pub mod lease;
 pub mod license;
 pub mod revocation;
 mod signed_text;
+pub mod vendor;
