@@ -2,4 +2,6 @@
 
 pub mod clock;
 pub mod discover;
+pub mod keyfile;
+pub mod paths;
 pub mod tls;
