@@ -9,8 +9,11 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::ops::Deref;
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +21,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tempfile::TempDir;
 
 use crate::bins;
+use crate::station::{Station, told};
 
 /// Runs a test on a network of its own.
 ///
@@ -41,8 +45,7 @@ pub struct Lan {
 
 impl Lan {
     fn new() -> Self {
-        sh("set -e
-            mount -t tmpfs tmpfs /run
+        sh("mount -t tmpfs tmpfs /run
             ip link set lo up
             ip link add lan0 type bridge mcast_snooping 0
             echo 0 > /proc/sys/net/ipv6/conf/lan0/accept_dad
@@ -70,10 +73,18 @@ impl Lan {
 /// A machine on the LAN: namespaces for network, mounts and host name. Dropping it ends what holds them.
 pub struct Host {
     name: String,
-    home: PathBuf,
     number: u8,
-    address: u8,
+    address: AtomicU8,
+    station: Station,
     holder: Child,
+}
+
+impl Deref for Host {
+    type Target = Station;
+
+    fn deref(&self) -> &Station {
+        &self.station
+    }
 }
 
 impl Host {
@@ -94,9 +105,9 @@ impl Host {
         assert_eq!(line, "ready\n", "host {name} did not start");
         Self {
             name: name.to_owned(),
-            home,
             number,
-            address: number + ADDRESS_FIRST,
+            address: AtomicU8::new(number + ADDRESS_FIRST),
+            station: Station::of_host(home, holder.id()),
             holder,
         }
     }
@@ -104,8 +115,7 @@ impl Host {
     fn join(&self) {
         let (port, pid) = (self.port(), self.holder.id());
         sh(&format!(
-            "set -e
-            ip link add {port} type veth peer name eth0 netns {pid}
+            "ip link add {port} type veth peer name eth0 netns {pid}
             ip link set {port} master lan0 up"
         ));
         self.sh("ip link set eth0 up");
@@ -118,41 +128,20 @@ impl Host {
         &self.name
     }
 
-    /// The host's home directory; `XDG_*` variables point into it.
-    pub fn home(&self) -> &Path {
-        &self.home
-    }
-
     /// The host's IPv4 address on the LAN.
     pub fn addr(&self) -> IpAddr {
-        Ipv4Addr::new(10, 77, 0, self.address).into()
+        Ipv4Addr::new(10, 77, 0, self.address.load(Relaxed)).into()
     }
 
     /// The host's IPv6 address on the LAN.
     pub fn addr6(&self) -> IpAddr {
-        Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, self.address.into()).into()
+        let last = self.address.load(Relaxed).into();
+        Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, last).into()
     }
 
-    /// A command that runs on this host: a program of this workspace by its name, or any other.
-    ///
-    /// The spawned process is the program itself, so that it can be stopped and killed by its id.
-    pub fn command(&self, program: &str) -> Command {
-        let mut command = self.nsenter();
-        if bins::is_ours(program) {
-            command.arg(bins::path(program));
-        } else {
-            command.arg(program);
-        }
-        command
-    }
-
-    /// Runs a shell script on this host; panics with its output where it fails.
-    pub fn sh(&self, script: &str) -> String {
-        let mut command = self.nsenter();
-        text(
-            &command.args(["sh", "-e", "-c", script]).output().unwrap(),
-            script,
-        )
+    /// Where its programs run; it does not end with the host, but nothing starts there any more.
+    pub fn station(&self) -> &Station {
+        &self.station
     }
 
     /// Runs code of the test in this host's network: on a new thread, whose sockets and threads stay on the host.
@@ -160,7 +149,7 @@ impl Host {
         let namespace = File::open(format!("/proc/{}/ns/net", self.holder.id())).unwrap();
         let entered = || {
             let kind = Some(LinkNameSpaceType::Network);
-            move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), kind).unwrap();
+            move_into_link_name_space(namespace.as_fd(), kind).unwrap();
             work()
         };
         thread::scope(|scope| scope.spawn(entered).join()).unwrap()
@@ -188,8 +177,8 @@ impl Host {
     }
 
     /// Moves the host to addresses that it never had; the old ones are gone at once.
-    pub fn change_addr(&mut self) {
-        self.address += ADDRESS_STEP;
+    pub fn change_addr(&self) {
+        self.address.fetch_add(ADDRESS_STEP, Relaxed);
         self.set_address();
         self.wait_up();
     }
@@ -208,13 +197,8 @@ impl Host {
         let ready =
             "ip -br link show eth0 | grep -q ' UP ' && ! ip addr show tentative | grep -q .";
         for _ in 0..POLLS_MAX {
-            if self
-                .nsenter()
-                .args(["sh", "-c", ready])
-                .status()
-                .unwrap()
-                .success()
-            {
+            let state = self.command("sh").args(["-c", ready]).status();
+            if state.unwrap().success() {
                 return;
             }
             thread::sleep(POLL);
@@ -224,25 +208,6 @@ impl Host {
 
     fn port(&self) -> String {
         format!("port{}", self.number)
-    }
-
-    fn nsenter(&self) -> Command {
-        let mut command = Command::new("nsenter");
-        command.args([
-            "--target",
-            &self.holder.id().to_string(),
-            "--net",
-            "--mount",
-            "--uts",
-            "--",
-        ]);
-        command
-            .env("HOME", &self.home)
-            .env("XDG_RUNTIME_DIR", self.home.join("run"));
-        for (variable, directory) in XDG {
-            command.env(variable, self.home.join(directory));
-        }
-        command
     }
 }
 
@@ -277,7 +242,7 @@ fn run_inside(test: &str) {
         .env(INSIDE, test)
         .output()
         .unwrap();
-    let said = text(&output, test);
+    let said = told(&output, test);
     assert!(
         said.contains("1 passed"),
         "no test is named {test}:\n{said}"
@@ -285,25 +250,9 @@ fn run_inside(test: &str) {
     print!("{said}");
 }
 
-fn sh(script: &str) -> String {
-    text(
-        &Command::new("sh")
-            .args(["-e", "-c", script])
-            .output()
-            .unwrap(),
-        script,
-    )
-}
-
-fn text(output: &Output, what: &str) -> String {
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{what}: {}\n{said}\n{complained}",
-        output.status
-    );
-    said
+fn sh(script: &str) {
+    let output = Command::new("sh").args(["-e", "-c", script]).output();
+    told(&output.unwrap(), script);
 }
 
 /// Set to the test's name in the run inside the namespaces.
@@ -314,17 +263,10 @@ const HOLD: &str = "set -e
     hostname \"$1\"
     mount -t tmpfs tmpfs /run
     if [ -e /etc/machine-id ]; then mount --bind \"$2/machine-id\" /etc/machine-id; fi
-    mkdir -m 700 \"$2/run\"
     ip link set lo up
     echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad
     echo ready
     exec cat";
-const XDG: [(&str, &str); 4] = [
-    ("XDG_CONFIG_HOME", ".config"),
-    ("XDG_STATE_HOME", ".local/state"),
-    ("XDG_CACHE_HOME", ".cache"),
-    ("XDG_DATA_HOME", ".local/share"),
-];
 const ADDRESS_FIRST: u8 = 10;
 const ADDRESS_STEP: u8 = 40;
 const POLLS_MAX: u32 = 250;

@@ -7,4 +7,6 @@
 )]
 
 pub mod bins;
+pub mod daemon;
 pub mod hosts;
+pub mod station;

@@ -45,7 +45,7 @@ fn a_cut_host_hears_nothing_until_restored() {
 #[test]
 fn a_host_changes_its_address() {
     on_lan(|lan| {
-        let (mut one, two) = (lan.host("one"), lan.host("two"));
+        let (one, two) = (lan.host("one"), lan.host("two"));
         let old = one.addr();
         one.change_addr();
         assert_ne!(old, one.addr());

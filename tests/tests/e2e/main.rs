@@ -1,4 +1,7 @@
 //! End to end, through the real programs: one file per question.
-#![expect(clippy::unwrap_used, reason = "a test whose ground gives way must fail")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test whose ground gives way must fail"
+)]
 
 mod lan;

@@ -1,0 +1,277 @@
+//! A real `usherd serve` with a state directory of its own: started, waited for, killed, started again.
+//! Decides when it counts as ready (systemd's protocol, as in production); must not reach into its state.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::bins;
+use crate::station::{Station, told};
+
+/// A daemon under test. Dropping it kills it, and prints its log where the test has failed.
+pub struct Daemon {
+    station: Station,
+    directory: PathBuf,
+    settings: Vec<(String, String)>,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Daemon {
+    /// Starts a daemon that serves test licenses on a free port of the station's loopback, without mDNS.
+    pub fn start(station: &Station) -> Self {
+        let port = free_port();
+        let listen = SocketAddr::new(station.loopback(), port).to_string();
+        let settings = [("LISTEN", listen.as_str()), ("ADVERTISE", "false")];
+        Self::started(station, port, &settings)
+    }
+
+    /// Starts a daemon that serves test licenses on the usual port of a host, and advertises itself.
+    pub fn start_on_host(station: &Station) -> Self {
+        Self::started(station, PORT, &[])
+    }
+
+    fn started(station: &Station, port: u16, settings: &[(&str, &str)]) -> Self {
+        let directory = station.home().join(format!("usherd-{port}"));
+        fs::create_dir_all(&directory).unwrap();
+        let settings = settings
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
+        let mut daemon = Self {
+            station: station.clone(),
+            directory,
+            settings: settings.collect(),
+            port,
+            child: None,
+        };
+        daemon.start_again();
+        daemon
+    }
+
+    /// Lays a setting, named as in `USHERD_NAME`, over the configuration from the next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Starts the daemon that was killed or has ended, on the same state, and waits until it is ready.
+    pub fn start_again(&mut self) {
+        assert!(self.child.is_none(), "it runs already");
+        let socket = self.directory.join("notify");
+        let _ = fs::remove_file(&socket);
+        let notices = UnixDatagram::bind(&socket).unwrap();
+        let child = self.serve().env("NOTIFY_SOCKET", &socket).spawn().unwrap();
+        self.child = Some(child);
+        self.wait_ready(&notices);
+    }
+
+    /// Runs `usherd serve` to its end, for starts that must fail.
+    pub fn start_and_fail(&mut self) -> Output {
+        assert!(self.child.is_none(), "it runs already");
+        self.serve()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap()
+    }
+
+    /// An admin verb, such as `status`, with this daemon's socket and state.
+    pub fn admin(&self, arguments: &[&str]) -> Command {
+        let mut command = self.with_places(self.station.command("usherd"));
+        command.args(arguments);
+        command
+    }
+
+    /// Runs an admin verb and returns what it printed; panics where it fails.
+    pub fn ask(&self, arguments: &[&str]) -> String {
+        told(
+            &self.admin(arguments).output().unwrap(),
+            &format!("usherd {}", arguments.join(" ")),
+        )
+    }
+
+    /// Where clients on the same station reach it.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.station.loopback(), self.port)
+    }
+
+    /// Site key, journal and usage log.
+    pub fn state_dir(&self) -> PathBuf {
+        self.directory.join("state")
+    }
+
+    /// All that it has printed, over all its lives.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// The process that serves.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(self.child.as_ref().unwrap())
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// `kill -9`, as a power cut ends it.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM, as systemd ends it; returns how it ended.
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut child = self.child.take().unwrap();
+        for _ in 0..END_POLLS_MAX {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+            thread::sleep(POLL);
+        }
+        self.child = Some(child);
+        panic!("usherd does not end");
+    }
+
+    fn serve(&self) -> Command {
+        // Ends with the thread that started it: a test that is killed leaves no daemon behind.
+        let mut command = self.with_places(self.station.command("setpriv"));
+        command
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(bins::path("usherd"))
+            .arg("serve");
+        command.env("USHERD_SERVE_TEST", "true");
+        for (name, value) in &self.settings {
+            command.env(format!("USHERD_{name}"), value);
+        }
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .unwrap();
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        command
+    }
+
+    fn with_places(&self, mut command: Command) -> Command {
+        command.env("USHERD_STATE_DIR", self.state_dir());
+        command.env("USHERD_ADMIN_SOCKET", self.directory.join("admin.sock"));
+        command
+    }
+
+    fn wait_ready(&mut self, notices: &UnixDatagram) {
+        notices.set_read_timeout(Some(POLL)).unwrap();
+        let mut notice = [0; 4096];
+        for _ in 0..READY_POLLS_MAX {
+            if let Ok(length) = notices.recv(&mut notice)
+                && notice[..length]
+                    .split(|byte| *byte == b'\n')
+                    .any(|line| line == b"READY=1")
+            {
+                return;
+            }
+            if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
+                self.child = None;
+                panic!("usherd did not start: {status}\n{}", self.log());
+            }
+        }
+        panic!("usherd is not ready");
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory.join("log")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if thread::panicking() {
+            eprintln!("--- log of usherd, port {}\n{}---", self.port, self.log());
+        }
+    }
+}
+
+/// A software vendor with keys of its own, made and used by the real `usher-issuer`.
+pub struct Vendor {
+    station: Station,
+    name: String,
+}
+
+impl Vendor {
+    /// Makes the vendor's keys in the station's home.
+    pub fn new(station: &Station, name: &str) -> Self {
+        let vendor = Self {
+            station: station.clone(),
+            name: name.to_owned(),
+        };
+        vendor.issuer(&["key", "new", "--vendor", name]);
+        vendor
+    }
+
+    /// Signs a license for the site of a daemon and returns its file.
+    ///
+    /// `terms` are further arguments of `usher-issuer license new`, such as `["--feature", "solver:10"]`.
+    pub fn license(&self, daemon: &Daemon, terms: &[&str]) -> PathBuf {
+        let request = self.directory().join("site.request");
+        fs::write(&request, daemon.ask(&["request"])).unwrap();
+        let number = fs::read_dir(self.directory()).unwrap().count();
+        let license = self.directory().join(format!("license-{number}.lic"));
+        let files = ["--request", text(&request), "--output", text(&license)];
+        let new = ["license", "new", "--expires", "2098-12-31"];
+        self.issuer(&[&new[..], &files, terms].concat());
+        license
+    }
+
+    /// Runs `usher-issuer` with this vendor's keys and returns what it printed.
+    pub fn issuer(&self, arguments: &[&str]) -> String {
+        let mut command = self.station.command("usher-issuer");
+        command
+            .env("USHER_ISSUER_DIR", self.directory())
+            .env("USHER_ISSUER_PASSPHRASE", "a test's");
+        told(
+            &command.args(arguments).output().unwrap(),
+            &arguments.join(" "),
+        )
+    }
+
+    /// Where its keys, licenses and log are.
+    pub fn directory(&self) -> PathBuf {
+        self.station.home().join(format!("vendor-{}", self.name))
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A port that was free a moment ago: a restarted daemon must come back where its clients look for it.
+fn free_port() -> u16 {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.local_addr().unwrap().port()
+}
+
+const PORT: u16 = usher_protocol::limits::PORT_DEFAULT;
+const POLL: Duration = Duration::from_millis(20);
+const READY_POLLS_MAX: u32 = 1500;
+/// SIGTERM drains within 5 s; the rest is for a busy machine.
+const END_POLLS_MAX: u32 = 750;
