@@ -21,6 +21,8 @@ pub struct SnapshotInfo {
     pub path: PathBuf,
     /// What it holds.
     pub header: SnapshotHeader,
+    /// Number of keys in it.
+    pub records: u64,
     /// Size of the file in bytes.
     pub bytes: u64,
 }
@@ -34,18 +36,20 @@ pub struct SnapshotHeader {
     pub head: u64,
     /// The usage log's head at that moment: what came after it can be replayed.
     pub log: LogHead,
-    /// Number of keys.
-    pub records: u64,
 }
 
 /// One key with its value.
 pub type Record = (Vec<u8>, Vec<u8>);
 
-/// Writes a new snapshot file, durable on return. An existing `target` is never overwritten.
+/// Takes one record into a snapshot.
+pub type Take<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), JournalError>;
+
+/// Writes a new snapshot file of what `records` gives, durable on return. An existing `target` is never
+/// overwritten.
 pub fn write_snapshot(
     target: &Path,
     header: &SnapshotHeader,
-    records: impl Iterator<Item = Result<Record, JournalError>>,
+    records: impl FnOnce(Take<'_>) -> Result<(), JournalError>,
 ) -> Result<SnapshotInfo, JournalError> {
     if target.exists() {
         return Err(JournalError::io("write", target)(
@@ -58,12 +62,13 @@ pub fn write_snapshot(
         // The first error is the one to report; the rest of an unfinished copy is of no use.
         let _ = fs::remove_file(&partial);
     }
-    let bytes = outcome?;
+    let (records, bytes) = outcome?;
     fs::rename(&partial, target).map_err(JournalError::io("name", target))?;
     sync_directory(files::parent_of(target))?;
     Ok(SnapshotInfo {
         path: target.to_owned(),
         header: *header,
+        records,
         bytes,
     })
 }
@@ -86,14 +91,19 @@ pub fn read_snapshot(
         digest: Sha256::new(),
     };
     let header = read_header(&mut reader)?;
-    for _ in 0..header.records {
-        let record = read_record(&mut reader)?;
+    let mut records = 0;
+    while let Some(record) = read_record(&mut reader)? {
+        records += 1;
         each(record)?;
+    }
+    if u64::from_le_bytes(reader.array()?) != records {
+        return Err(reader.damaged("records are missing"));
     }
     reader.finish()?;
     Ok(SnapshotInfo {
         path: source.to_owned(),
         header,
+        records,
         bytes,
     })
 }
@@ -106,8 +116,8 @@ pub fn verify_snapshot(source: &Path) -> Result<SnapshotInfo, JournalError> {
 fn write_partial(
     partial: &Path,
     header: &SnapshotHeader,
-    records: impl Iterator<Item = Result<Record, JournalError>>,
-) -> Result<u64, JournalError> {
+    records: impl FnOnce(Take<'_>) -> Result<(), JournalError>,
+) -> Result<(u64, u64), JournalError> {
     let failed = || JournalError::io("write", partial);
     let file = File::options()
         .write(true)
@@ -122,23 +132,18 @@ fn write_partial(
         bytes: 0,
     };
     writer.put(&header.encode()).map_err(failed())?;
-    let mut written = 0;
-    for record in records {
-        let (key, value) = record?;
-        writer.put(&length_of(&key)).map_err(failed())?;
-        writer.put(&length_of(&value)).map_err(failed())?;
-        writer.put(&key).map_err(failed())?;
-        writer.put(&value).map_err(failed())?;
-        written += 1;
-    }
-    if written != header.records {
-        let detail = format!(
-            "{written} records were found and {} announced",
-            header.records
-        );
-        return Err(JournalError::corrupt(partial, detail));
-    }
-    writer.finish().map_err(failed())
+    let mut count = 0_u64;
+    records(&mut |key, value| {
+        count += 1;
+        let lengths = [length_of(key), length_of(value)].concat();
+        [&lengths, key, value]
+            .into_iter()
+            .try_for_each(|part| writer.put(part))
+            .map_err(failed())
+    })?;
+    writer.put(&END).map_err(failed())?;
+    writer.put(&count.to_le_bytes()).map_err(failed())?;
+    Ok((count, writer.finish().map_err(failed())?))
 }
 
 fn read_header(reader: &mut HashedReader<'_>) -> Result<SnapshotHeader, JournalError> {
@@ -157,14 +162,18 @@ fn read_header(reader: &mut HashedReader<'_>) -> Result<SnapshotHeader, JournalE
     Ok(SnapshotHeader::decode(&fixed))
 }
 
-fn read_record(reader: &mut HashedReader<'_>) -> Result<Record, JournalError> {
+/// `None` at the end of the records.
+fn read_record(reader: &mut HashedReader<'_>) -> Result<Option<Record>, JournalError> {
     let key_length = u32::from_le_bytes(reader.array()?) as usize;
+    if key_length == 0 {
+        return Ok(None);
+    }
     let value_length = u32::from_le_bytes(reader.array()?) as usize;
     // S5: a length is judged before anything is allocated for it.
-    if key_length == 0 || key_length > KEY_BYTES_MAX || value_length > VALUE_BYTES_MAX {
+    if key_length > KEY_BYTES_MAX || value_length > VALUE_BYTES_MAX {
         return Err(reader.damaged("a record's length is out of bounds"));
     }
-    Ok((reader.take(key_length)?, reader.take(value_length)?))
+    Ok(Some((reader.take(key_length)?, reader.take(value_length)?)))
 }
 
 impl SnapshotHeader {
@@ -176,7 +185,6 @@ impl SnapshotHeader {
         bytes[24..32].copy_from_slice(&self.head.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.log.number.to_le_bytes());
         bytes[40..72].copy_from_slice(&self.log.hash);
-        bytes[72..80].copy_from_slice(&self.records.to_le_bytes());
         bytes
     }
 
@@ -195,7 +203,6 @@ impl SnapshotHeader {
                 number: number(32),
                 hash,
             },
-            records: number(72),
         }
     }
 }
@@ -295,4 +302,6 @@ fn length_of(bytes: &[u8]) -> [u8; 4] {
 
 const MAGIC: [u8; 8] = *b"USHERSNP";
 const VERSION: u8 = 1;
-const HEADER_BYTES: usize = 80;
+const HEADER_BYTES: usize = 72;
+/// A key's length that no key has.
+const END: [u8; 4] = [0; 4];

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::usage::UsageError;
+
 /// Why the journal cannot go on. After any of them it is poisoned (S4).
 #[derive(Debug, Error)]
 pub enum JournalError {
@@ -87,6 +89,31 @@ impl JournalError {
         match self {
             Self::Io { source, .. } => advice(source),
             Self::Corrupt { next, .. } | Self::Fenced { next, .. } => next,
+        }
+    }
+}
+
+impl From<UsageError> for JournalError {
+    /// L13: an error of the usage log is an error of the journal.
+    fn from(error: UsageError) -> Self {
+        match error {
+            UsageError::Io {
+                operation,
+                path,
+                source,
+            } => Self::Io {
+                operation,
+                path,
+                source,
+            },
+            UsageError::Broken {
+                segment,
+                number,
+                detail,
+            } => Self::corrupt(
+                &segment,
+                format!("entry {number} of the usage log: {detail}"),
+            ),
         }
     }
 }

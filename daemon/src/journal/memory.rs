@@ -113,13 +113,13 @@ impl Journal for MemoryJournal {
                     number: state.log.len() as u64,
                     hash: [0; 32],
                 },
-                records: state.live.len() as u64,
             };
-            let records = state
-                .live
-                .iter()
-                .map(|(key, value)| Ok((key.clone(), value.clone())));
-            backup::write_snapshot(target, &header, records)
+            backup::write_snapshot(target, &header, |take| {
+                state
+                    .live
+                    .iter()
+                    .try_for_each(|(key, value)| take(key, value))
+            })
         })
     }
 

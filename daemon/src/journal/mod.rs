@@ -8,13 +8,27 @@ use std::path::Path;
 use crate::usage::BODY_BYTES_MAX;
 
 pub mod backup;
+#[cfg(test)]
+mod contract;
 mod error;
 mod files;
+mod frame;
 mod memory;
+mod meta;
+mod open;
+mod outbox;
+mod paths;
+mod sled;
+mod store;
 
-pub use backup::SnapshotInfo;
+pub use self::sled::{SledJournal, SledOptions};
+pub use backup::{SnapshotHeader, SnapshotInfo};
 pub use error::JournalError;
+pub use frame::STORE_VERSION;
 pub use memory::{MemoryJournal, MemoryStore};
+pub use open::{Convert, Format};
+pub use outbox::LogWatch;
+pub use paths::StorePaths;
 
 /// Where the daemon's state becomes durable (S1). One thread owns a journal (A2).
 ///

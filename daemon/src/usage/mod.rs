@@ -3,6 +3,21 @@
 //! It decides how an entry is written and how its chain is proved. It must not know what an entry's
 //! body says, nor when an event is due: the journal's outbox feeds it.
 
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+mod reader;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use reader::{Reader, Verified, verify};
+pub use segment::{BODY_BYTES_MAX, Entry};
+pub(crate) use writer::{Known, Writer};
+
 /// A place in the log's chain: the number of its last entry and the hash that covers all up to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogHead {
@@ -12,5 +27,46 @@ pub struct LogHead {
     pub hash: [u8; 32],
 }
 
-/// Longest body of one entry in bytes: 64 KiB.
-pub const BODY_BYTES_MAX: usize = 64 << 10;
+/// Why the usage log cannot be read or written.
+#[derive(Debug, Error)]
+pub enum UsageError {
+    /// The operating system refused.
+    #[error("cannot {operation} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb phrase that fits before a path.
+        operation: &'static str,
+        /// The segment or the log's directory.
+        path: PathBuf,
+        /// The system's own error.
+        source: io::Error,
+    },
+    /// The chain is broken: something was edited, removed, cut off or put in another order.
+    #[error("{}: entry {number}: {detail}", segment.display())]
+    Broken {
+        /// The segment in which it shows.
+        segment: PathBuf,
+        /// The first entry that cannot be trusted.
+        number: u64,
+        /// What is wrong.
+        detail: String,
+    },
+}
+
+impl UsageError {
+    pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            operation,
+            path,
+            source,
+        }
+    }
+
+    pub(crate) fn broken(segment: &Path, number: u64, detail: impl Into<String>) -> Self {
+        Self::Broken {
+            segment: segment.to_owned(),
+            number,
+            detail: detail.into(),
+        }
+    }
+}

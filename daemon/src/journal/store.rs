@@ -1,0 +1,336 @@
+//! One sled database and its one durable step: batch, flush, our own fdatasync (S1).
+//!
+//! It decides nothing about epochs or order; `sled.rs` does.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use super::frame::{self, Kind, META_KEY, OUTBOX_PREFIX, PIECE_PREFIX, VALUE_PREFIX};
+use super::meta::Meta;
+use super::{JournalError, StorePaths, Write};
+use crate::usage::Entry;
+
+/// An open database. After an error it must be dropped (S4).
+pub(super) struct Store {
+    pub(super) paths: StorePaths,
+    pub(super) meta: Meta,
+    version: u8,
+    db: sled::Db,
+    db_file: File,
+    witness: File,
+}
+
+/// What one durable step changes besides the journal's own numbers.
+#[derive(Default)]
+pub(super) struct Step<'a> {
+    /// In order; of two writes to one key the later counts.
+    pub(super) writes: &'a [Write],
+    /// Join the outbox.
+    pub(super) entries: &'a [Entry],
+}
+
+impl Store {
+    /// Takes an opened database whose numbers are `meta`.
+    pub(super) fn new(
+        paths: &StorePaths,
+        db: sled::Db,
+        version: u8,
+        meta: Meta,
+    ) -> Result<Self, JournalError> {
+        let place = paths.store.join("db");
+        let db_file = File::options()
+            .write(true)
+            .open(&place)
+            .map_err(JournalError::io("open for syncing", &place))?;
+        let witness = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&paths.witness)
+            .map_err(JournalError::io("open", &paths.witness))?;
+        Ok(Self {
+            paths: paths.clone(),
+            meta,
+            version,
+            db,
+            db_file,
+            witness,
+        })
+    }
+
+    /// The durable step (S1): all of it is on disk on return, or none of it after a crash.
+    ///
+    /// `next` needs no sequence, record count or sum: they are worked out here. Events up to
+    /// `next.logged` leave the outbox.
+    pub(super) fn step(&mut self, step: &Step<'_>, next: Meta) -> Result<(), JournalError> {
+        let mut next = Meta {
+            sequence: self.meta.sequence + 1,
+            records: self.meta.records,
+            sum: self.meta.sum,
+            ..next
+        };
+        guarded(&self.paths.store, || {
+            let mut batch = sled::Batch::default();
+            for (key, value) in last_writes(step.writes) {
+                self.replace(&mut batch, &mut next, key, value)?;
+            }
+            for number in self.meta.logged.number + 1..=next.logged.number {
+                batch.remove(frame::outbox_key(number));
+            }
+            for entry in step.entries {
+                let place = frame::outbox_key(entry.number);
+                let bytes = frame::frame(self.version, Kind::Outbox, 1, &place, &entry.encode());
+                batch.insert(place, bytes);
+            }
+            batch.insert(META_KEY, next.encode(self.version));
+            self.db.apply_batch(batch)?;
+            self.db.flush()?;
+            Ok(())
+        })?;
+        // S1: sled's flush is `sync_file_range`, which survives a killed process but no power cut.
+        self.db_file
+            .sync_data()
+            .map_err(JournalError::io("sync", &self.paths.store.join("db")))?;
+        self.meta = next;
+        self.write_witness()
+    }
+
+    /// Every live record in the order of the keys, each checked, and their sum with them (S3).
+    pub(super) fn scan(
+        &self,
+        mut each: impl FnMut(Vec<u8>, Vec<u8>) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
+        let (mut records, mut sum, mut stop) = (0_u64, 0_u64, None);
+        guarded(&self.paths.store, || {
+            for item in self.db.iter() {
+                let (place, bytes) = item?;
+                if !matches!(place.first(), Some(&VALUE_PREFIX | &PIECE_PREFIX)) {
+                    self.check_private(&place)?;
+                    continue;
+                }
+                records += 1;
+                sum = sum.wrapping_add(frame::share(&place, &bytes));
+                if place[0] == VALUE_PREFIX {
+                    let value = self.join_pieces(&place, &bytes)?;
+                    stop = each(place[1..].to_vec(), value).err();
+                    if stop.is_some() {
+                        break;
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        if let Some(error) = stop {
+            return Err(error);
+        }
+        if (records, sum) == (self.meta.records, self.meta.sum) {
+            return Ok(());
+        }
+        let detail = format!(
+            "{records} records are there, {} should be: some vanished, came back or went back",
+            self.meta.records
+        );
+        Err(JournalError::corrupt(&self.paths.store, detail))
+    }
+
+    /// The events that wait for the log, in order, without a gap.
+    pub(super) fn outbox(&self) -> Result<Vec<Entry>, JournalError> {
+        guarded(&self.paths.store, || {
+            (self.meta.logged.number + 1..=self.meta.last_number)
+                .map(|number| {
+                    let place = frame::outbox_key(number);
+                    let bytes = self.db.get(&place)?;
+                    bytes
+                        .as_deref()
+                        .and_then(|bytes| frame::unframe(Kind::Outbox, &place, bytes))
+                        .and_then(|framed| Entry::decode(framed.payload))
+                        .filter(|entry| entry.number == number)
+                        .ok_or_else(|| Fault::Damage(format!("event {number} is lost or damaged")))
+                })
+                .collect()
+        })
+    }
+
+    /// S7: gives every record the version `version` and the content `convert` makes of it, in one step.
+    pub(super) fn rewrite(
+        &mut self,
+        version: u8,
+        convert: impl Fn(&[u8], &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String>,
+    ) -> Result<(), JournalError> {
+        let mut records = Vec::new();
+        self.scan(|key, value| {
+            records.push((key, value));
+            Ok(())
+        })?;
+        let mut writes = Vec::new();
+        for (key, value) in &records {
+            writes.push(Write {
+                key: key.clone(),
+                value: None,
+            });
+            let converted = convert(key, value).map_err(|detail| {
+                JournalError::corrupt(
+                    &self.paths.store,
+                    format!("a record cannot be converted: {detail}"),
+                )
+            })?;
+            writes.extend(converted.into_iter().map(|(key, value)| Write {
+                key,
+                value: Some(value),
+            }));
+        }
+        // Removals and new records ride in one batch under the new version; `replace` reads the old.
+        let old = std::mem::replace(&mut self.version, version);
+        let outcome = self.step(
+            &Step {
+                writes: &writes,
+                entries: &[],
+            },
+            self.meta.clone(),
+        );
+        if outcome.is_err() {
+            self.version = old;
+        }
+        outcome
+    }
+
+    /// Replaces a value's records in `batch` and keeps count and sum right.
+    fn replace(
+        &self,
+        batch: &mut sled::Batch,
+        next: &mut Meta,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), Fault> {
+        let first = frame::value_key(key, 0);
+        if let Some(old) = self.db.get(&first)? {
+            let pieces = frame::unframe(Kind::Value, &first, &old)
+                .ok_or_else(|| damaged(&first))?
+                .pieces;
+            drop_record(batch, next, &first, &old);
+            for index in 1..pieces {
+                let place = frame::value_key(key, index);
+                let old = self.db.get(&place)?.ok_or_else(|| damaged(&place))?;
+                drop_record(batch, next, &place, &old);
+            }
+        }
+        for (place, bytes) in value
+            .map(|value| frame::value_records(self.version, key, value))
+            .into_iter()
+            .flatten()
+        {
+            next.records += 1;
+            next.sum = next.sum.wrapping_add(frame::share(&place, &bytes));
+            batch.insert(place, bytes);
+        }
+        Ok(())
+    }
+
+    fn join_pieces(&self, place: &[u8], bytes: &[u8]) -> Result<Vec<u8>, Fault> {
+        let first = frame::unframe(Kind::Value, place, bytes)
+            .filter(|framed| framed.version == self.version)
+            .ok_or_else(|| damaged(place))?;
+        let mut value = first.payload.to_vec();
+        for index in 1..first.pieces {
+            let place = frame::value_key(&place[1..], index);
+            let bytes = self.db.get(&place)?.ok_or_else(|| damaged(&place))?;
+            let piece = frame::unframe(Kind::Piece, &place, &bytes)
+                .filter(|piece| piece.pieces == first.pieces)
+                .ok_or_else(|| damaged(&place))?;
+            value.extend_from_slice(piece.payload);
+        }
+        Ok(value)
+    }
+
+    fn check_private(&self, place: &[u8]) -> Result<(), Fault> {
+        let number = place
+            .strip_prefix(OUTBOX_PREFIX)
+            .and_then(|number| number.try_into().ok())
+            .map(u64::from_be_bytes);
+        let waiting = self.meta.logged.number + 1..=self.meta.last_number;
+        if place == META_KEY || number.is_some_and(|number| waiting.contains(&number)) {
+            return Ok(());
+        }
+        Err(damaged(place))
+    }
+
+    /// Never synced: after a power cut it may be behind the store, but it is never ahead of it.
+    fn write_witness(&self) -> Result<(), JournalError> {
+        self.witness
+            .write_all_at(&witness_bytes(self.meta.sequence), 0)
+            .map_err(JournalError::io("write", &self.paths.witness))
+    }
+}
+
+/// What the witness says of the last durable step; `None` when it says nothing that can be read.
+pub(super) fn read_witness(path: &Path) -> Option<u64> {
+    let bytes: [u8; 12] = std::fs::read(path).ok()?.try_into().ok()?;
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[..8]);
+    let sequence = u64::from_le_bytes(word);
+    (witness_bytes(sequence) == bytes).then_some(sequence)
+}
+
+fn witness_bytes(sequence: u64) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&sequence.to_le_bytes());
+    let check = crc32fast::hash(&bytes[..8]);
+    bytes[8..].copy_from_slice(&check.to_le_bytes());
+    bytes
+}
+
+/// How sled fails, before it is put into words.
+pub(super) enum Fault {
+    Sled(sled::Error),
+    Damage(String),
+}
+
+impl From<sled::Error> for Fault {
+    fn from(error: sled::Error) -> Self {
+        Self::Sled(error)
+    }
+}
+
+/// Runs something on sled: on damage it panics as often as it reports (S3).
+pub(super) fn guarded<T>(
+    store: &Path,
+    work: impl FnOnce() -> Result<T, Fault>,
+) -> Result<T, JournalError> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(Fault::Sled(sled::Error::Io(source)))) => {
+            Err(JournalError::io("use the store", store)(source))
+        }
+        Ok(Err(Fault::Sled(error))) => Err(JournalError::corrupt(
+            store,
+            format!("the store is damaged ({error})"),
+        )),
+        Ok(Err(Fault::Damage(detail))) => Err(JournalError::corrupt(store, detail)),
+        Err(_) => Err(JournalError::corrupt(
+            store,
+            "the store is damaged: it cannot be read",
+        )),
+    }
+}
+
+fn damaged(place: &[u8]) -> Fault {
+    let name = String::from_utf8_lossy(place).into_owned();
+    Fault::Damage(format!("the record {name:?} is lost or damaged"))
+}
+
+fn drop_record(batch: &mut sled::Batch, next: &mut Meta, place: &[u8], bytes: &[u8]) {
+    next.records = next.records.wrapping_sub(1);
+    next.sum = next.sum.wrapping_sub(frame::share(place, bytes));
+    batch.remove(place);
+}
+
+fn last_writes(writes: &[Write]) -> BTreeMap<&[u8], Option<&[u8]>> {
+    writes
+        .iter()
+        .map(|write| (write.key.as_slice(), write.value.as_deref()))
+        .collect()
+}
