@@ -13,6 +13,9 @@ pub const ENDORSEMENT_BYTES_MAX: usize = 14 * 1024;
 /// Longest pool license file, in bytes, signature table included.
 pub const LICENSE_BYTES_MAX: usize = 256 * 1024;
 
+/// Longest site request file, in bytes.
+pub const SITE_REQUEST_BYTES_MAX: usize = 16 * 1024;
+
 /// Features in one pool license.
 pub const FEATURES_PER_LICENSE_MAX: usize = 128;
 

@@ -4,7 +4,11 @@
 //! refusal and closes. Then requests and replies carry a number that pairs them; replies may overtake
 //! each other. Pushes carry no number. This module decides shapes and frames, never outcomes.
 
+mod check;
+
 use serde::{Deserialize, Serialize};
+
+pub use self::check::BadRequest;
 
 use crate::{
     codec::{self, CodecError},

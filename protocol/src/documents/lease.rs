@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    calendar::rfc3339,
     codec::{self, CodecError},
+    documents::endorsement::VerifiedEndorsement,
     envelope::{BadSignature, DocumentType, Signed},
     ids::{Commit, Epoch, Fingerprint, LeaseId, PublicKey, Token},
     names::{FeatureName, LicenseId},
@@ -61,6 +63,42 @@ pub enum LeaseError {
     /// The site key did not sign it.
     #[error("the lease was not signed by this site's key")]
     BadSignature(#[from] BadSignature),
+    /// It is of another license, or of another issue of it, than the endorsement beside it.
+    #[error(
+        "the lease is of the license `{found}`, and the endorsement at hand is not of that issue of it"
+    )]
+    OtherLicense {
+        /// The license it names.
+        found: LicenseId,
+    },
+    /// `test` where the license says `live`, or the other way round (T8).
+    #[error("the lease and its license are not of the same environment (live or test)")]
+    OtherEnvironment,
+    /// It binds another client key than this machine's and user's (T6).
+    #[error("wrong-device: the lease belongs to another machine or user")]
+    WrongDevice,
+    /// The license has no such feature.
+    #[error("the license does not have the feature `{feature}`")]
+    NotEndorsed {
+        /// The feature it names.
+        feature: FeatureName,
+    },
+    /// Longer than the license allows.
+    #[error("the lease lasts {}, and the license allows {}", found.to_text(), max.to_text())]
+    TooLong {
+        /// Its length, or the time from its signing to its end if that is longer.
+        found: DurationMs,
+        /// The longest the license allows, borrows included.
+        max: DurationMs,
+    },
+    /// It ends after its license (L8).
+    #[error("the lease ends {}, after its license ({})", rfc3339(*not_after), rfc3339(*expires))]
+    OutlivesLicense {
+        /// When it ends.
+        not_after: WallMs,
+        /// When its license ends.
+        expires: WallMs,
+    },
 }
 
 impl Lease {
@@ -84,6 +122,56 @@ impl VerifiedLease {
         Ok(Self {
             lease: codec::decode(body)?,
         })
+    }
+
+    /// Judges a lease by the endorsement of its license: signed by the endorsed site key, of that very
+    /// license, for this client key (T6), and no longer than the license allows (L8). A client judges
+    /// every lease with this. Whether it is over is a question for a clock, not for this.
+    ///
+    /// # Errors
+    /// [`LeaseError`].
+    pub fn judge(
+        signed: &Signed,
+        endorsement: &VerifiedEndorsement,
+        client: &PublicKey,
+    ) -> Result<Self, LeaseError> {
+        let lease = Self::verify(signed, &endorsement.site)?;
+        let same_license = lease.root == endorsement.root
+            && lease.license == endorsement.license
+            && lease.license_hash == endorsement.license_hash;
+        if !same_license {
+            let found = lease.license.clone();
+            return Err(LeaseError::OtherLicense { found });
+        }
+        if lease.environment != endorsement.environment {
+            return Err(LeaseError::OtherEnvironment);
+        }
+        if lease.client != *client {
+            return Err(LeaseError::WrongDevice);
+        }
+        lease.check_lengths(endorsement)?;
+        Ok(lease)
+    }
+
+    fn check_lengths(&self, endorsement: &VerifiedEndorsement) -> Result<(), LeaseError> {
+        let feature =
+            endorsement
+                .feature(&self.feature)
+                .ok_or_else(|| LeaseError::NotEndorsed {
+                    feature: self.feature.clone(),
+                })?;
+        let found = self.length_ms.max(self.not_after.since(self.issued));
+        let max = feature.lease_ms_max.max(feature.borrow_ms_max);
+        if found > max {
+            return Err(LeaseError::TooLong { found, max });
+        }
+        match feature.expires {
+            Some(expires) if self.not_after > expires => Err(LeaseError::OutlivesLicense {
+                not_after: self.not_after,
+                expires,
+            }),
+            _ => Ok(()),
+        }
     }
 }
 

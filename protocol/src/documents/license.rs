@@ -4,7 +4,6 @@
 //! genuine, `endorse` what its endorsement must say.
 
 mod endorse;
-mod field;
 mod issue;
 mod parse;
 mod verify;
@@ -13,13 +12,13 @@ use serde::Deserialize;
 
 pub use self::{
     issue::{IssueError, issue},
-    parse::TextError,
     verify::LicenseError,
 };
 use crate::{
     documents::{
         endorsement::{SignedEndorsement, VerifiedEndorsement},
         revocation::VerifiedRevocationList,
+        text_error::TextError,
     },
     ids::{Fingerprint, PublicKey},
     names::{CustomerId, FeatureName, LicenseId, VendorName, Version},

@@ -7,8 +7,14 @@
 
 pub mod certificate;
 pub mod endorsement;
+mod field;
 pub mod lease;
+pub mod lease_file;
 pub mod license;
 pub mod revocation;
 mod signed_text;
+pub mod site_request;
+mod text_error;
 pub mod vendor;
+
+pub use self::{signed_text::SignedTextError, text_error::TextError};

@@ -12,6 +12,7 @@ use std::{fmt, str::FromStr};
 use serde::Deserialize;
 
 use crate::{
+    documents::text_error::{TextError, read_toml},
     ids::{KeyError, PublicKey},
     names::VendorName,
 };
@@ -33,7 +34,7 @@ pub enum VendorKeyError {
     Key(#[from] KeyError),
     /// A file that is none.
     #[error("not a vendor key file (`vendor = \"…\"`, `root = \"ed25519:…\"`): {0}")]
-    File(String),
+    File(#[from] TextError),
 }
 
 impl FromStr for VendorKey {
@@ -47,8 +48,7 @@ impl FromStr for VendorKey {
                 root: text.parse()?,
             });
         }
-        let file: File = toml::from_str(text)
-            .map_err(|error| VendorKeyError::File(error.to_string().trim_end().to_owned()))?;
+        let file: File = read_toml(text)?;
         Ok(Self {
             vendor: Some(file.vendor),
             root: file.root.parse()?,

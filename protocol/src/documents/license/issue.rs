@@ -1,18 +1,19 @@
 //! From a license's values to its signed text (T7). Whose key signs, and where it is kept, is the
 //! caller's business (T9).
 
-use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
 
 use super::{
-    Feature, Grouping, License, LicenseError, VerifiedLicense, endorse, field,
-    parse::{self, FORMAT, TextError},
+    Feature, Grouping, License, LicenseError, VerifiedLicense, endorse,
+    parse::{self, FORMAT},
 };
 use crate::{
     codec::{self, CodecError},
     documents::{
         certificate::{CertificateError, VerifiedCertificate},
+        field::{self, list, quoted},
         signed_text,
+        text_error::TextError,
     },
     envelope::{self, DocumentType, Signed},
     limits::{LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN},
@@ -118,10 +119,7 @@ fn render(license: &License, revocations: Option<&Signed>) -> Result<String, Cod
     if let Some(revocations) = revocations {
         text.gap();
         text.comment("Keys and licenses that the vendor no longer stands for, signed by its root.");
-        text.line(
-            "revocations",
-            &quoted(&BASE64.encode(&codec::encode(revocations)?)),
-        );
+        text.line("revocations", &field::encoded(revocations)?);
     }
     for feature in &license.features {
         text.feature(license, feature);
@@ -192,27 +190,4 @@ impl Lines {
     fn length(&mut self, key: &str, length: DurationMs) {
         self.line(key, &quoted(&length.to_text()));
     }
-}
-
-fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
-    let items: Vec<String> = items.map(quoted).collect();
-    format!("[{}]", items.join(", "))
-}
-
-/// A TOML basic string. Control characters come out escaped, so that no value can open a line.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => out += &unicode_escape(c),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-fn unicode_escape(c: char) -> String {
-    format!("\\u{:04X}", u32::from(c))
 }

@@ -2,10 +2,7 @@
 //!
 //! Text is read only after its signature held. Whether the root is believed is the caller's question.
 
-use super::{
-    License, TABLE_KEYS, VerifiedLicense, endorse,
-    parse::{self, TextError},
-};
+use super::{License, TABLE_KEYS, VerifiedLicense, endorse, parse};
 use crate::{
     calendar::rfc3339,
     documents::{
@@ -13,6 +10,7 @@ use crate::{
         endorsement::{EndorsementError, SignedEndorsement, VerifiedEndorsement},
         revocation::{RevocationError, RevocationList, VerifiedRevocationList},
         signed_text::{self, SignedTextError},
+        text_error::TextError,
     },
     envelope::{self, DocumentType, Signature},
     limits::LICENSE_BYTES_MAX,

@@ -1,16 +1,21 @@
-//! The values that stand in a license's fields, and how each is written and read (T7).
+//! The values that stand in the fields of readable documents, and how each is written and read (T7).
 
 use std::{fmt, str::FromStr};
 
 use data_encoding::BASE64;
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use toml::value::{Datetime, Offset};
 
-use crate::{calendar, codec, time::WallMs, wire::Environment};
+use crate::{
+    calendar,
+    codec::{self, CodecError},
+    time::WallMs,
+    wire::Environment,
+};
 
 /// A value written as a string: a key, a version, a length of time.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Text<T>(pub(super) T);
+pub(crate) struct Text<T>(pub(crate) T);
 
 impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Text<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -21,7 +26,7 @@ impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Text<T> {
 
 /// Free text on one line: 1 to `MAX` bytes, no control characters.
 #[derive(Debug, Clone)]
-pub(super) struct Line<const MAX: usize>(pub(super) String);
+pub(crate) struct Line<const MAX: usize>(pub(crate) String);
 
 impl<'de, const MAX: usize> Deserialize<'de> for Line<MAX> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -37,7 +42,7 @@ impl<'de, const MAX: usize> Deserialize<'de> for Line<MAX> {
 
 /// A number that is not zero.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Positive<T>(pub(super) T);
+pub(crate) struct Positive<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de> + Default + PartialEq> Deserialize<'de> for Positive<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -50,7 +55,7 @@ impl<'de, T: Deserialize<'de> + Default + PartialEq> Deserialize<'de> for Positi
 
 /// A number of seats, or `"unlimited"`, which is none.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seats(pub(super) Option<u32>);
+pub(crate) struct Seats(pub(crate) Option<u32>);
 
 impl<'de> Deserialize<'de> for Seats {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -88,11 +93,11 @@ impl de::Visitor<'_> for SeatsVisitor {
 
 /// A date that starts something: `2027-01-01` is its 00:00 UTC.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Start(pub(super) WallMs);
+pub(crate) struct Start(pub(crate) WallMs);
 
 /// A date that ends something: `2027-12-31` is its 24:00 UTC (T7).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct End(pub(super) WallMs);
+pub(crate) struct End(pub(crate) WallMs);
 
 impl<'de> Deserialize<'de> for Start {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -137,7 +142,7 @@ fn day(date: toml::value::Date) -> Option<WallMs> {
 
 /// A document in base64 of its encoding.
 #[derive(Debug, Clone)]
-pub(super) struct Encoded<T>(pub(super) T);
+pub(crate) struct Encoded<T>(pub(crate) T);
 
 impl<'de, T: de::DeserializeOwned> Deserialize<'de> for Encoded<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -148,19 +153,48 @@ impl<'de, T: de::DeserializeOwned> Deserialize<'de> for Encoded<T> {
 }
 
 /// How a starting date is written.
-pub(super) fn start(moment: WallMs) -> String {
+pub(crate) fn start(moment: WallMs) -> String {
     calendar::day_starting(moment).unwrap_or_else(|| calendar::rfc3339(moment))
 }
 
 /// How an ending date is written.
-pub(super) fn end(moment: WallMs) -> String {
+pub(crate) fn end(moment: WallMs) -> String {
     calendar::day_ending(moment).unwrap_or_else(|| calendar::rfc3339(moment))
 }
 
 /// How an environment is written.
-pub(super) const fn environment(environment: Environment) -> &'static str {
+pub(crate) const fn environment(environment: Environment) -> &'static str {
     match environment {
         Environment::Live => "live",
         Environment::Test => "test",
     }
+}
+
+/// A list of TOML strings.
+pub(crate) fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
+    let items: Vec<String> = items.map(quoted).collect();
+    format!("[{}]", items.join(", "))
+}
+
+/// A document in base64 of its encoding, as a TOML string.
+pub(crate) fn encoded<T: Serialize>(value: &T) -> Result<String, CodecError> {
+    Ok(quoted(&BASE64.encode(&codec::encode(value)?)))
+}
+
+/// A TOML basic string. Control characters come out escaped, so that no value can open a line.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => out += &unicode_escape(c),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn unicode_escape(c: char) -> String {
+    format!("\\u{:04X}", u32::from(c))
 }

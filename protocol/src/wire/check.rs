@@ -1,0 +1,154 @@
+//! Bounds of what a client asks, checked at the edge before the engine sees it (A3).
+//!
+//! Shapes and names were checked by decoding. What the license allows is the engine's question.
+
+use super::{Checkout, Holder, Request};
+use crate::{
+    limits::{BORROW_MS_MAX, HOLDER_BYTES_MAX, SEATS_PER_CHECKOUT_MAX},
+    refusal::{Refusal, RefusalCode},
+    time::DurationMs,
+};
+
+/// A request whose field makes no sense; becomes a [`Refusal`] of [`RefusalCode::BadRequest`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}`: {problem}")]
+pub struct BadRequest {
+    /// Which field, as [`Request`] names it.
+    pub field: &'static str,
+    /// What is wrong with it, and what was expected.
+    pub problem: String,
+}
+
+impl From<BadRequest> for Refusal {
+    fn from(error: BadRequest) -> Self {
+        Self::new(RefusalCode::BadRequest, error.to_string())
+    }
+}
+
+impl Request {
+    /// Whether the request makes sense at all.
+    ///
+    /// # Errors
+    /// [`BadRequest`], which names the field.
+    pub fn check(&self) -> Result<(), BadRequest> {
+        match self {
+            Self::Checkout(checkout) => checkout.check(),
+            Self::Renew(renew) => check_length(renew.length_ms),
+            Self::Attach(attach) => check_length(attach.length_ms),
+            Self::Release(_) | Self::Features | Self::Holders(_) | Self::Endorsement(_) => Ok(()),
+        }
+    }
+}
+
+impl Checkout {
+    fn check(&self) -> Result<(), BadRequest> {
+        if !(1..=SEATS_PER_CHECKOUT_MAX).contains(&self.seats) {
+            return Err(bad_request(
+                "seats",
+                &format!("expected 1 to {SEATS_PER_CHECKOUT_MAX}, not {}", self.seats),
+            ));
+        }
+        check_length(self.length_ms)?;
+        self.holder.check()
+    }
+}
+
+impl Holder {
+    /// Whether the client's own words are short and printable. A client asks this before it sends.
+    ///
+    /// # Errors
+    /// [`BadRequest`], which names the field.
+    pub fn check(&self) -> Result<(), BadRequest> {
+        check_words("holder.user", &self.user)?;
+        check_words("holder.host", &self.host)?;
+        match &self.display {
+            Some(display) => check_words("holder.display", display),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_words(field: &'static str, text: &str) -> Result<(), BadRequest> {
+    if text.is_empty() || text.len() > HOLDER_BYTES_MAX {
+        let found = text.len();
+        return Err(bad_request(
+            field,
+            &format!("expected 1 to {HOLDER_BYTES_MAX} bytes, not {found}"),
+        ));
+    }
+    // Others see these words in their terminals.
+    if text.chars().any(char::is_control) {
+        return Err(bad_request(field, "expected no control characters"));
+    }
+    Ok(())
+}
+
+fn check_length(length: Option<DurationMs>) -> Result<(), BadRequest> {
+    match length {
+        Some(length) if length == DurationMs::ZERO || length > BORROW_MS_MAX => Err(bad_request(
+            "length_ms",
+            &format!("expected more than 0s and at most {BORROW_MS_MAX}, not {length}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn bad_request(field: &'static str, problem: &str) -> BadRequest {
+    BadRequest {
+        field,
+        problem: problem.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ids::{Nonce, Token},
+        wire::Environment,
+    };
+
+    fn checkout() -> Checkout {
+        Checkout {
+            nonce: Nonce([1; 16]),
+            token: Token([2; 16]),
+            feature: "solver".parse().unwrap(),
+            environment: Environment::Live,
+            seats: 1,
+            version: None,
+            length_ms: Some(DurationMs::minutes(10)),
+            holder: Holder {
+                user: "ada".to_owned(),
+                host: "ws01".to_owned(),
+                display: Some(":0".to_owned()),
+                process: 7,
+            },
+        }
+    }
+
+    #[test]
+    fn a_bad_field_is_named() {
+        type Change = fn(&mut Checkout);
+        let cases: [(&str, Change); 9] = [
+            ("seats", |it| it.seats = 0),
+            ("seats", |it| it.seats = u32::MAX),
+            ("length_ms", |it| it.length_ms = Some(DurationMs::ZERO)),
+            ("length_ms", |it| it.length_ms = Some(DurationMs(u64::MAX))),
+            ("holder.user", |it| it.holder.user = String::new()),
+            ("holder.user", |it| it.holder.user = "a".repeat(129)),
+            ("holder.host", |it| it.holder.host = "a\u{1b}[2J".to_owned()),
+            ("holder.host", |it| it.holder.host = "a\nb".to_owned()),
+            ("holder.display", |it| {
+                it.holder.display = Some(String::new());
+            }),
+        ];
+        for (field, change) in cases {
+            let mut bad = checkout();
+            change(&mut bad);
+            let error = Request::Checkout(bad).check().unwrap_err();
+            assert_eq!(error.field, field);
+            assert_eq!(Refusal::from(error).code, RefusalCode::BadRequest);
+        }
+        assert_eq!(Request::Checkout(checkout()).check(), Ok(()));
+    }
+}
