@@ -18,6 +18,8 @@ pub struct Interface {
     pub v6: Vec<Ipv6Addr>,
     /// Whether it is the loopback interface.
     pub loopback: bool,
+    /// Whether it leads to one other host only, as tunnels do; mdns-sd leaves those out.
+    pub point_to_point: bool,
 }
 
 /// Lists the interfaces that are up and have an address, by number.
@@ -36,6 +38,7 @@ pub fn up() -> io::Result<Vec<Interface>> {
             v4: Vec::new(),
             v6: Vec::new(),
             loopback: each.is_loopback(),
+            point_to_point: each.is_p2p(),
         });
         match each.addr {
             if_addrs::IfAddr::V4(v4) => interface.v4.push(v4.ip),

@@ -237,6 +237,7 @@ mod tests {
             v4: vec![Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(198, 51, 100, 1)],
             v6: vec!["fe80::1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
             loopback: false,
+            point_to_point: false,
         };
         assert_eq!(outlets(std::slice::from_ref(&interface)).len(), 3);
         assert_eq!(outlets(&vec![interface; 100]).len(), SOCKETS_MAX);
