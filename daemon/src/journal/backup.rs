@@ -30,6 +30,8 @@ pub struct SnapshotInfo {
 /// What a snapshot says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotHeader {
+    /// Version of the records in it (S7).
+    pub store_version: u8,
     /// Epoch of the daemon life that wrote it.
     pub epoch: u64,
     /// The last commit number in it.
@@ -181,6 +183,7 @@ impl SnapshotHeader {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8] = VERSION;
+        bytes[9] = self.store_version;
         bytes[16..24].copy_from_slice(&self.epoch.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.head.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.log.number.to_le_bytes());
@@ -197,6 +200,7 @@ impl SnapshotHeader {
         let mut hash = [0; 32];
         hash.copy_from_slice(&bytes[40..72]);
         Self {
+            store_version: bytes[9],
             epoch: number(16),
             head: number(24),
             log: LogHead {

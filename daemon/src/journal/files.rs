@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
 use std::path::{Path, PathBuf};
 
 use super::JournalError;
@@ -32,6 +32,30 @@ pub(crate) fn create_directory(directory: &Path) -> Result<(), JournalError> {
         .create(directory)
         .map_err(JournalError::io("create", directory))?;
     sync_directory(parent_of(directory))
+}
+
+/// S7: what root wrote in `directory` belongs to that directory's owner, as if the daemon had.
+pub(crate) fn give_to_owner_of(directory: &Path, written: &[&Path]) -> Result<(), JournalError> {
+    let owner = std::fs::metadata(directory).map_err(JournalError::io("look at", directory))?;
+    if !rustix::process::geteuid().is_root() || owner.uid() == 0 {
+        return Ok(());
+    }
+    written
+        .iter()
+        .filter(|path| path.symlink_metadata().is_ok())
+        .try_for_each(|path| give(path, owner.uid(), owner.gid()))
+}
+
+fn give(path: &Path, user: u32, group: u32) -> Result<(), JournalError> {
+    lchown(path, Some(user), Some(group)).map_err(JournalError::io("change the owner of", path))?;
+    let is_directory = path.symlink_metadata().is_ok_and(|data| data.is_dir());
+    if is_directory {
+        let failed = || JournalError::io("list", path);
+        for entry in std::fs::read_dir(path).map_err(failed())? {
+            give(&entry.map_err(failed())?.path(), user, group)?;
+        }
+    }
+    Ok(())
 }
 
 /// The directory that holds `path`; `.` for a bare name.

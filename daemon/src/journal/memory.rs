@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::backup::{self, SnapshotHeader};
-use super::{Batch, Journal, JournalError, Loaded, Restored, SnapshotInfo, check_batch};
+use super::{
+    Batch, Journal, JournalError, Loaded, Restored, STORE_VERSION, SnapshotInfo, check_batch,
+};
 use crate::usage::LogHead;
 
 /// A journal in memory, in office on one [`MemoryStore`].
@@ -106,6 +108,7 @@ impl Journal for MemoryJournal {
     fn snapshot(&mut self, target: &Path) -> Result<SnapshotInfo, JournalError> {
         self.step(|state| {
             let header = SnapshotHeader {
+                store_version: STORE_VERSION,
                 epoch: state.epoch,
                 head: state.head,
                 // There is no log to prove: its number is kept, its hash is not.

@@ -10,6 +10,8 @@ use crate::usage::BODY_BYTES_MAX;
 pub mod backup;
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod crash_tests;
 mod error;
 mod files;
 mod frame;
@@ -18,8 +20,13 @@ mod meta;
 mod open;
 mod outbox;
 mod paths;
+mod rebuild;
+mod restore;
+#[cfg(test)]
+mod restore_tests;
 mod sled;
 mod store;
+mod survey;
 
 pub use self::sled::{SledJournal, SledOptions};
 pub use backup::{SnapshotHeader, SnapshotInfo};
@@ -29,6 +36,7 @@ pub use memory::{MemoryJournal, MemoryStore};
 pub use open::{Convert, Format};
 pub use outbox::LogWatch;
 pub use paths::StorePaths;
+pub use restore::{Rebuilt, Replay, backup_stopped, log_head, repair, restore};
 
 /// Where the daemon's state becomes durable (S1). One thread owns a journal (A2).
 ///

@@ -34,6 +34,13 @@ impl Format {
 
 /// Opens the store of `paths`, or makes one where there never was one.
 pub(super) fn open(paths: &StorePaths, format: &Format) -> Result<Store, JournalError> {
+    let store = open_any(paths, format)?;
+    check_witness(paths, &store.meta)?;
+    Ok(store)
+}
+
+/// As `open`, but takes a store that went back as well: `usherd repair` goes on from there.
+pub(super) fn open_any(paths: &StorePaths, format: &Format) -> Result<Store, JournalError> {
     let was_made = paths.marker.exists();
     if was_made && !paths.store.join("db").exists() {
         return Err(lost(paths));
@@ -48,7 +55,6 @@ pub(super) fn open(paths: &StorePaths, format: &Format) -> Result<Store, Journal
         return create(paths, db, format.version, Meta::default());
     };
     let (version, meta) = read_meta(paths, &bytes, format)?;
-    check_witness(paths, &meta)?;
     let mut store = Store::new(paths, db, version, meta)?;
     if version < format.version {
         convert(&mut store, version, format)?;
@@ -169,17 +175,22 @@ fn read_meta(
         JournalError::corrupt(&paths.store, "the journal's own record is damaged")
     })?;
     if version > format.version {
-        return Err(JournalError::Corrupt {
-            path: paths.store.clone(),
-            detail: format!(
-                "store version {version} was written by a newer usherd, this one reads up to {}",
-                format.version
-            ),
-            next: "install an usherd that knows that store version",
-        });
+        return Err(too_new(&paths.store, version, format));
     }
     Meta::decode(bytes)
         .ok_or_else(|| JournalError::corrupt(&paths.store, "the journal's own record is damaged"))
+}
+
+/// S7: a newer version is refused, naming it.
+pub(super) fn too_new(path: &Path, version: u8, format: &Format) -> JournalError {
+    JournalError::Corrupt {
+        path: path.to_owned(),
+        detail: format!(
+            "store version {version} was written by a newer usherd, this one reads up to {}",
+            format.version
+        ),
+        next: "install an usherd that knows that store version",
+    }
 }
 
 /// sled mends a damaged end of its log by forgetting it; the witness remembers.
@@ -226,6 +237,7 @@ pub(super) fn write_copy(
         ..
     } = store.meta;
     let header = SnapshotHeader {
+        store_version: store.version(),
         epoch,
         head,
         log: logged,

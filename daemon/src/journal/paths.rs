@@ -22,7 +22,7 @@ pub struct StorePaths {
     pub marker: PathBuf,
     /// Number of the last durable step, written after it and never synced: a store behind it went back.
     pub witness: PathBuf,
-    lock: PathBuf,
+    pub(super) lock: PathBuf,
 }
 
 impl StorePaths {

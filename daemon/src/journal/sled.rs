@@ -20,7 +20,7 @@ pub struct SledJournal {
     store: Store,
     in_office: bool,
     failed: Option<String>,
-    _lock: DirectoryLock,
+    _lock: Option<DirectoryLock>,
 }
 
 /// How a [`SledJournal`] works.
@@ -51,7 +51,7 @@ impl SledJournal {
     pub fn open(state: &Path, options: &SledOptions) -> Result<Self, JournalError> {
         let paths = StorePaths::new(state);
         let lock = DirectoryLock::take(&paths)?;
-        Self::open_locked(&paths, lock, options)
+        Self::open_locked(&paths, Some(lock), options)
     }
 
     /// Tells how far the usage log is while the journal is at work elsewhere.
@@ -59,9 +59,10 @@ impl SledJournal {
         self.outbox.watch()
     }
 
+    /// Opens under a lock that the caller keeps, or hands over as `lock`.
     pub(super) fn open_locked(
         paths: &StorePaths,
-        lock: DirectoryLock,
+        lock: Option<DirectoryLock>,
         options: &SledOptions,
     ) -> Result<Self, JournalError> {
         let store = open::open(paths, &options.format)?;
@@ -78,6 +79,14 @@ impl SledJournal {
             in_office: false,
             failed: None,
             _lock: lock,
+        })
+    }
+
+    /// A snapshot of a store that is in nobody's office.
+    pub(super) fn copy_drained(&mut self, target: &Path) -> Result<SnapshotInfo, JournalError> {
+        self.once_sound(|journal| {
+            journal.drain()?;
+            open::write_copy(&journal.store, target)
         })
     }
 

@@ -62,6 +62,11 @@ impl Store {
         })
     }
 
+    /// The version its records have (S7).
+    pub(super) fn version(&self) -> u8 {
+        self.version
+    }
+
     /// The durable step (S1): all of it is on disk on return, or none of it after a crash.
     ///
     /// `next` needs no sequence, record count or sum: they are worked out here. Events up to

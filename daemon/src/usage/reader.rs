@@ -27,6 +27,8 @@ pub struct Reader {
 pub struct Verified {
     /// Number of the first entry this directory should hold: 1, or later after a restore elsewhere.
     pub first_number: u64,
+    /// The place in the chain before that entry.
+    pub begin: LogHead,
     /// The last entry.
     pub head: LogHead,
     /// How many entries were read.
@@ -120,6 +122,7 @@ impl Reader {
         let joint_holds = match self.at {
             None => {
                 self.found.first_number = after.number + 1;
+                self.found.begin = after;
                 next.header.origin != Origin::Continues
                     && (next.header.origin != Origin::Begins || after == LogHead::default())
             }

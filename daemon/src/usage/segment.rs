@@ -213,7 +213,7 @@ impl SegmentReader {
             .first_chunk::<ENTRY_FIXED_BYTES>()
             .copied()
             .unwrap_or_default();
-        let (length, entry) = match Entry::decode_fixed(&fixed) {
+        let (length, mut entry) = match Entry::decode_fixed(&fixed) {
             Ok(decoded) => decoded,
             Err(detail) => {
                 return Ok(Found::Damaged {
@@ -229,35 +229,32 @@ impl SegmentReader {
         {
             return Ok(Found::Torn);
         }
-        Ok(self.judge(&encoded, entry, hash))
+        let fault = self.judge(&encoded, entry.number, hash);
+        entry.body = encoded.split_off(ENTRY_FIXED_BYTES);
+        Ok(fault.unwrap_or(Found::Entry(entry)))
     }
 
-    fn judge(&mut self, encoded: &[u8], entry: Entry, hash: [u8; HASH_BYTES]) -> Found {
+    /// Moves on over these bytes if they are the next link of the chain; else says what is wrong.
+    fn judge(&mut self, encoded: &[u8], number: u64, hash: [u8; HASH_BYTES]) -> Option<Found> {
         let due = self.at.number + 1;
-        if entry.number != due {
-            let detail = format!(
-                "entry {} stands in its place: removed or reordered",
-                entry.number
-            );
-            return Found::Damaged {
+        if number != due {
+            let detail = format!("entry {number} stands in its place: removed or reordered");
+            return Some(Found::Damaged {
                 number: due,
                 detail,
-            };
+            });
         }
         let after = link(&self.at, due, encoded);
         if after.hash != hash {
             let detail = "its hash does not match: it or its hash was edited".to_owned();
-            return Found::Damaged {
+            return Some(Found::Damaged {
                 number: due,
                 detail,
-            };
+            });
         }
         self.at = after;
         self.offset += (encoded.len() + HASH_BYTES) as u64;
-        Found::Entry(Entry {
-            body: encoded[ENTRY_FIXED_BYTES..].to_vec(),
-            ..entry
-        })
+        None
     }
 
     fn fill(&mut self, bytes: &mut [u8]) -> Result<usize, UsageError> {

@@ -1,0 +1,147 @@
+//! Builds a new store beside the old one and puts it in its place; the old one is kept.
+//!
+//! It decides nothing about content. A crash at any point leaves a directory that a daemon refuses to
+//! start on, or the finished one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::meta::Meta;
+use super::open;
+use super::restore::{Rebuilt, give_all};
+use super::store::{Step, read_witness};
+use super::survey::{State, read_store};
+use super::{JournalError, Restored, SledOptions, StorePaths, Write, files};
+use crate::usage::{Entry, Writer};
+
+/// What the new store is to hold.
+pub(super) struct Plan {
+    /// Its numbers; `restored` is set.
+    pub(super) meta: Meta,
+    pub(super) state: State,
+    /// Moves the old log aside and begins a new one after `meta.logged`.
+    pub(super) new_log: bool,
+    /// Events that join the new log at once.
+    pub(super) waiting: Vec<Entry>,
+    pub(super) findings: Vec<String>,
+}
+
+pub(super) fn put_in_place(
+    paths: &StorePaths,
+    plan: Plan,
+    options: &SledOptions,
+) -> Result<Rebuilt, JournalError> {
+    let Plan {
+        mut meta,
+        state,
+        new_log,
+        waiting,
+        findings,
+    } = plan;
+    let epoch = meta.epoch;
+    let replaced_log = if new_log {
+        move_aside(&paths.usage, epoch)?
+    } else {
+        None
+    };
+    if new_log {
+        files::create_directory(&paths.usage)?;
+        let mut writer = Writer::begin(&paths.usage, meta.logged, options.segment_bytes_max)?;
+        meta.logged = writer.append(waiting.iter().map(Entry::encode))?;
+    }
+    meta.last_number = meta.logged.number;
+    // The witness must never be ahead of the new store.
+    meta.sequence = read_witness(&paths.witness).unwrap_or(0);
+    let building = StorePaths {
+        store: paths.state.join("store.new"),
+        ..paths.clone()
+    };
+    if building.store.exists() {
+        fs::remove_dir_all(&building.store)
+            .map_err(JournalError::io("remove the unfinished", &building.store))?;
+    }
+    build(&building, &state, &meta, options)?;
+    let replaced_store = move_aside(&paths.store, epoch)?;
+    fs::rename(&building.store, &paths.store)
+        .map_err(JournalError::io("put in place", &paths.store))?;
+    files::sync_directory(&paths.state)?;
+    let kept: Vec<&Path> = [&replaced_store, &replaced_log]
+        .into_iter()
+        .flatten()
+        .map(PathBuf::as_path)
+        .collect();
+    give_all(paths, &kept)?;
+    Ok(Rebuilt {
+        epoch,
+        head: meta.head,
+        records: state.len() as u64,
+        restored: meta.restored.unwrap_or_else(nothing),
+        replaced_store,
+        replaced_log,
+        findings,
+    })
+}
+
+/// Writes the new store and reads it back once before it counts.
+fn build(
+    building: &StorePaths,
+    state: &State,
+    meta: &Meta,
+    options: &SledOptions,
+) -> Result<(), JournalError> {
+    let mut store = open::create_new(building, &options.format, meta.clone())?;
+    let records: Vec<_> = state.iter().collect();
+    for chunk in records.chunks(BATCH_RECORDS) {
+        let writes: Vec<Write> = chunk
+            .iter()
+            .map(|(key, value)| Write {
+                key: (*key).clone(),
+                value: Some((*value).clone()),
+            })
+            .collect();
+        let numbers = store.meta.clone();
+        store.step(
+            &Step {
+                writes: &writes,
+                entries: &[],
+            },
+            numbers,
+        )?;
+    }
+    drop(store);
+    if read_store(building, &options.format)?.state == *state {
+        return Ok(());
+    }
+    Err(JournalError::corrupt(
+        &building.store,
+        "the new store does not read as it was written",
+    ))
+}
+
+/// Renames `path` after the epoch that replaces it; `None` when there is nothing.
+fn move_aside(path: &Path, epoch: u64) -> Result<Option<PathBuf>, JournalError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let mut aside = files::with_suffix(path, &format!(".replaced-{epoch}"));
+    let mut again = 1;
+    while aside.exists() {
+        again += 1;
+        aside = files::with_suffix(path, &format!(".replaced-{epoch}-{again}"));
+    }
+    fs::rename(path, &aside).map_err(JournalError::io("move aside", path))?;
+    files::sync_directory(files::parent_of(path))?;
+    Ok(Some(aside))
+}
+
+fn nothing() -> Restored {
+    let source = super::RestoreSource::Nothing;
+    Restored {
+        source,
+        copy_head: 0,
+        replayed_number: 0,
+        complete: false,
+    }
+}
+
+const BATCH_RECORDS: usize = 4096;
