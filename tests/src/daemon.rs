@@ -224,7 +224,7 @@ impl Vendor {
             station: station.clone(),
             name: name.to_owned(),
         };
-        vendor.issuer(&["key", "new", "--vendor", name]);
+        vendor.issuer(&["key", "new", "--vendor", name, "--valid", "30000d"]);
         vendor
     }
 
