@@ -4,4 +4,5 @@ pub mod clock;
 pub mod discover;
 pub mod keyfile;
 pub mod paths;
+pub mod process;
 pub mod tls;
