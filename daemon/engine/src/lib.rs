@@ -1,8 +1,32 @@
 //! The pure lease state machine (A1): `handle(now, input)` gives records, answers and the next wake-up.
 //!
 //! It decides who gets a seat, for how long, and when it comes back. It knows no runtime, no storage,
-//! no clock and no randomness; it logs nothing. One [`apply`](state) serves live running and reload
+//! no clock and no randomness; it logs nothing. One `apply` serves live running and reload
 //! alike, and expiry is an input like any other.
 
 pub mod api;
+mod chain;
+mod checkout;
+mod deadline;
+mod denials;
+mod ended;
+mod engine;
+mod evict;
+mod expire;
+mod explain;
+mod invariants;
+mod length;
+mod license;
+mod license_time;
+mod limits;
+mod overcommit;
+mod pool;
 pub mod record;
+mod release;
+mod renew;
+mod state;
+mod step;
+mod trouble;
+mod view;
+
+pub use engine::Engine;

@@ -1,0 +1,225 @@
+//! Is a seat free, and whose turn is it: the one place that grants (L2, L5).
+
+use usher_protocol::{
+    ids::{Commit, LeaseId},
+    limits::SEATS_PER_CHECKOUT_MAX,
+    refusal::{Refusal, RefusalCode},
+    time::DurationMs,
+    wire::{Checkout, Environment},
+};
+
+use crate::{
+    api::Caller,
+    chain::{Branch, Chain},
+    engine::Engine,
+    explain::Why,
+    length,
+    limits::BUSY_RETRY_MS,
+    pool::{Pool, PoolIndex},
+    record::{LeaseRecord, Record, What},
+    renew::{ended, forked},
+    step::{Asked, CLIENT, Step, no},
+};
+
+impl Engine {
+    /// Grants seats, or the same lease once more if this nonce names one (L5).
+    pub(crate) fn checkout(
+        &mut self,
+        step: &mut Step,
+        caller: &Caller,
+        checkout: &Checkout,
+    ) -> Asked {
+        let nonce = (caller.client, checkout.nonce);
+        if let Some(id) = self.state.by_nonce.get(&nonce).copied() {
+            return self.repeat(step, caller, checkout, id);
+        }
+        if self.ended.has(caller.client, checkout.nonce) {
+            return Err(ended());
+        }
+        let asked = self.grant(step, caller, checkout);
+        if let Err(refusal) = &asked {
+            self.denials.count(
+                step.now.boot,
+                caller.client,
+                caller.root,
+                &checkout.feature,
+                &checkout.holder,
+                refusal.code,
+            );
+        }
+        asked
+    }
+
+    /// L5: the same nonce from the same key is the same lease, renewed.
+    fn repeat(
+        &mut self,
+        step: &mut Step,
+        caller: &Caller,
+        checkout: &Checkout,
+        id: LeaseId,
+    ) -> Asked {
+        let known = self.state.record(id).ok_or_else(ended)?;
+        if !is_same(&known, caller, checkout) {
+            return Err(no(
+                RefusalCode::NonceReused,
+                "this nonce belongs to a checkout of something else; make a fresh one for each checkout",
+            ));
+        }
+        if known.forked {
+            return Err(forked());
+        }
+        let chain = self.state.leases.get(&id).and_then(|entry| entry.chain);
+        // T6: the lease has gone on under other hands, or the repeat is merely late: no mark.
+        let chain = Chain::repeat(chain, checkout.token).map_err(|Branch| forked())?;
+        self.extend(step, id, chain, checkout.token, checkout.length_ms)
+    }
+
+    fn grant(&mut self, step: &mut Step, caller: &Caller, checkout: &Checkout) -> Asked {
+        check_seats(checkout.seats)?;
+        self.check_stops(step)?;
+        self.check_bounds(caller)?;
+        let pool = self.choose(step, caller, checkout)?;
+        let right = self.right_in(step, pool, checkout.length_ms);
+        let id = LeaseId {
+            epoch: self.life.epoch,
+            commit: Commit(self.head.0 + 1),
+        };
+        let lease = Box::new(self.granted(step, caller, checkout, id, pool, right));
+        self.record(step, Record::PutLease(lease.clone()));
+        self.event(step, CLIENT, What::Granted(lease));
+        let chain = Chain::start(checkout.token);
+        self.promise(step, id, chain, checkout.token, right)
+    }
+
+    /// The pool that expires first and has room, among those of this feature that are valid now and
+    /// serve the version. Its cost does not grow with the number of leases.
+    fn choose(
+        &mut self,
+        step: &mut Step,
+        caller: &Caller,
+        checkout: &Checkout,
+    ) -> Result<PoolIndex, Box<Refusal>> {
+        let pools = self
+            .state
+            .serving(caller.root, checkout.environment, &checkout.feature)
+            .to_vec();
+        let mut reasons = Vec::with_capacity(pools.len());
+        for index in pools {
+            match self.why_not(step, index, checkout) {
+                Some(Why::Full) => {
+                    self.reclaim_for(step, index, checkout.seats);
+                    match self.why_not(step, index, checkout) {
+                        None => return Ok(index),
+                        Some(why) => reasons.push((why, index)),
+                    }
+                }
+                None => return Ok(index),
+                Some(why) => reasons.push((why, index)),
+            }
+        }
+        Err(self.explain(step, caller, checkout, &reasons))
+    }
+
+    /// What keeps a pool from granting this, if anything.
+    fn why_not(&self, step: &Step, index: PoolIndex, checkout: &Checkout) -> Option<Why> {
+        let pool = self.state.pool(index);
+        self.why_closed(step, pool, checkout.version)
+            .or_else(|| no_room(pool, checkout.seats))
+    }
+
+    fn right_in(&self, step: &Step, index: PoolIndex, wish: Option<DurationMs>) -> DurationMs {
+        let terms = self.state.pool(index).terms.as_ref();
+        let license_time = self.time.at(step.now.boot);
+        terms.map_or(DurationMs::ZERO, |terms| {
+            length::right(terms.feature(), wish, license_time)
+        })
+    }
+
+    fn check_bounds(&self, caller: &Caller) -> Result<(), Box<Refusal>> {
+        if self.state.leases.len() >= self.settings.leases_max {
+            let detail = format!(
+                "the daemon holds as many leases as it may ({}); `leases-max` raises that",
+                self.settings.leases_max
+            );
+            return Err(Box::new(
+                Refusal::new(RefusalCode::Busy, detail).retry_after(BUSY_RETRY_MS),
+            ));
+        }
+        let of_client = self.state.leases_by_client.get(&caller.client);
+        if of_client.is_some_and(|count| *count >= self.settings.leases_per_client_max) {
+            let detail = format!(
+                "this workstation's user holds {} leases, as many as one may; release some, or let the administrator raise `leases-per-client-max`",
+                self.settings.leases_per_client_max
+            );
+            return Err(no(RefusalCode::TooManyLeases, detail));
+        }
+        Ok(())
+    }
+
+    fn granted(
+        &self,
+        step: &Step,
+        caller: &Caller,
+        checkout: &Checkout,
+        id: LeaseId,
+        index: PoolIndex,
+        right: DurationMs,
+    ) -> LeaseRecord {
+        let key = &self.state.pool(index).key;
+        LeaseRecord {
+            id,
+            root: key.root,
+            license: key.license.clone(),
+            environment: key.environment,
+            feature: key.feature.clone(),
+            seats: checkout.seats,
+            version: checkout.version,
+            length_ms_wished: checkout.length_ms,
+            client: caller.client,
+            nonce: checkout.nonce,
+            holder: checkout.holder.clone(),
+            since: step.now.wall,
+            length_ms_longest: right,
+            evicted: None,
+            forked: false,
+        }
+    }
+}
+
+fn no_room(pool: &Pool, seats: u32) -> Option<Why> {
+    match pool.seats() {
+        None => None,
+        Some(total) if seats > total => Some(Why::TooMany),
+        Some(_) if pool.excess.is_some() => Some(Why::Overcommitted),
+        Some(_) if pool.free() < u64::from(seats) => Some(Why::Full),
+        Some(_) => None,
+    }
+}
+
+fn check_seats(seats: u32) -> Result<(), Box<Refusal>> {
+    if (1..=SEATS_PER_CHECKOUT_MAX).contains(&seats) {
+        return Ok(());
+    }
+    let detail = format!("{seats} seats: ask for 1 to {SEATS_PER_CHECKOUT_MAX}");
+    Err(no(RefusalCode::BadRequest, detail))
+}
+
+fn is_same(known: &LeaseRecord, caller: &Caller, checkout: &Checkout) -> bool {
+    let asked: (_, Environment, _, _, _) = (
+        caller.root,
+        checkout.environment,
+        &checkout.feature,
+        checkout.seats,
+        checkout.version,
+    );
+    asked
+        == (
+            known.root,
+            known.environment,
+            &known.feature,
+            known.seats,
+            known.version,
+        )
+        && checkout.length_ms == known.length_ms_wished
+        && checkout.holder == known.holder
+}

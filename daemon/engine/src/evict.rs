@@ -1,0 +1,36 @@
+//! A lease taken back by an administrator: its renewals are refused from now on, and its seats return
+//! when its holder gives them back or its time is over (L7). A running lease is never cut.
+
+use usher_protocol::{ids::LeaseId, refusal::RefusalCode};
+
+use crate::{
+    api::Answer,
+    engine::Engine,
+    limits::REASON_BYTES_MAX,
+    step::{Asked, Step, no},
+};
+
+impl Engine {
+    /// Flags the lease, durably. Once more changes only the reason.
+    pub(crate) fn evict(
+        &mut self,
+        step: &mut Step,
+        actor: &str,
+        id: LeaseId,
+        reason: &str,
+    ) -> Asked {
+        if reason.len() > REASON_BYTES_MAX {
+            let detail = format!("a reason has at most {REASON_BYTES_MAX} bytes");
+            return Err(no(RefusalCode::BadRequest, detail));
+        }
+        let Some(entry) = self.state.leases.get(&id) else {
+            let detail = format!("no lease {id} is out; `usherd leases` lists them");
+            return Err(no(RefusalCode::LeaseUnknown, detail));
+        };
+        if entry.evicted.as_deref() != Some(reason) {
+            let reason = reason.to_owned();
+            self.change_lease(step, actor, id, |lease| lease.evicted = Some(reason));
+        }
+        Ok(Answer::Done)
+    }
+}

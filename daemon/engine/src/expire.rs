@@ -1,0 +1,61 @@
+//! Expiry: what is not given back is taken back at its deadline, as an input like any other (A1).
+
+use usher_protocol::{ids::LeaseId, time::BootMs};
+
+use crate::{
+    engine::Engine,
+    pool::PoolIndex,
+    record::{Record, What},
+    step::{DAEMON, Step},
+};
+
+impl Engine {
+    /// Reclaims up to `count_max` leases whose deadlines have passed. The rest stay counted as out,
+    /// which is safe, until the next turn.
+    pub(crate) fn reclaim_due(&mut self, step: &mut Step, count_max: usize) {
+        for _ in 0..count_max {
+            match self.state.deadlines.first() {
+                Some((deadline, id)) if has_passed(deadline, step.now.boot) => {
+                    self.reclaim(step, id);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Reclaims what is due in one pool until `seats` are free: a queue of expiries must not refuse
+    /// a seat that is free already.
+    pub(crate) fn reclaim_for(&mut self, step: &mut Step, pool: PoolIndex, seats: u32) {
+        for _ in 0..crate::limits::RECLAIMS_PER_INPUT {
+            let first = self.state.deadlines.of_pool(pool).next();
+            match first {
+                Some((deadline, id))
+                    if has_passed(deadline, step.now.boot)
+                        && self.state.pool(pool).free() < u64::from(seats) =>
+                {
+                    self.reclaim(step, id);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn reclaim(&mut self, step: &mut Step, id: LeaseId) {
+        self.end_lease(step, id);
+        self.event(step, DAEMON, What::Reclaimed(id));
+    }
+
+    /// A lease is over: its seats are back, its nonce is remembered (L5).
+    pub(crate) fn end_lease(&mut self, step: &mut Step, id: LeaseId) {
+        if let Some(entry) = self.state.leases.get(&id) {
+            self.ended
+                .remember(step.now.boot, entry.client, entry.nonce);
+        }
+        self.record(step, Record::DropLease(id));
+    }
+}
+
+/// A right that ends at `c0 + R` is over at its deadline, so the deadline itself is past it.
+fn has_passed(deadline: BootMs, now: BootMs) -> bool {
+    deadline <= now
+}

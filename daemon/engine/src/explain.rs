@@ -1,0 +1,306 @@
+//! Why not: refusals that explain themselves (A4), with holders, the earliest free seat and the
+//! vendor's support message.
+//!
+//! It words what others decided; the order of [`Why`] says which reason is nearest to a seat.
+
+use usher_protocol::{
+    ids::LeaseId,
+    limits::HOLDERS_LISTED_MAX,
+    names::Version,
+    refusal::{HolderView, Refusal, RefusalCode},
+    time::{BootMs, DurationMs},
+    wire::Checkout,
+};
+
+use crate::{
+    api::Caller,
+    engine::Engine,
+    length,
+    limits::EXPLAIN_STEPS_MAX,
+    pool::{Pool, PoolIndex, Terms},
+    state::LeaseEntry,
+    step::{Step, no},
+    view::environment_word,
+};
+
+/// What keeps a pool from granting; the later, the nearer to a seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Why {
+    /// Its license is gone or idle.
+    Idle,
+    /// Its license has run out.
+    Expired,
+    /// Its license starts later.
+    NotYet,
+    /// The wall clock must be confirmed first (L11).
+    ClockHeld,
+    /// It serves lower versions only.
+    Version,
+    /// It has fewer seats in all.
+    TooMany,
+    /// More is out than there is (L7).
+    Overcommitted,
+    /// All that would do are out.
+    Full,
+}
+
+impl Engine {
+    /// What closes a pool to everybody, or to this version.
+    pub(crate) fn why_closed(
+        &self,
+        step: &Step,
+        pool: &Pool,
+        version: Option<Version>,
+    ) -> Option<Why> {
+        let Some(terms) = &pool.terms else {
+            return Some(Why::Idle);
+        };
+        if self.idle_because(&terms.license).is_some() {
+            return Some(Why::Idle);
+        }
+        let license_time = self.time.at(step.now.boot);
+        let closed = |at| match terms.feature() {
+            it if it.expires.is_some_and(|expires| expires <= at) => Some(Why::Expired),
+            it if at < it.starts => Some(Why::NotYet),
+            _ => None,
+        };
+        let by_wall = closed(step.now.wall);
+        match (closed(license_time), version, terms.feature().version) {
+            // L11: what a clock that leads too far would change waits for a word.
+            (why, ..) if self.time.leads() && why != by_wall => Some(Why::ClockHeld),
+            (Some(why), ..) => Some(why),
+            (None, Some(asked), Some(served)) if asked > served => Some(Why::Version),
+            _ => None,
+        }
+    }
+
+    /// The refusal of a checkout: of the nearest reason, about all pools that share it.
+    pub(crate) fn explain(
+        &self,
+        step: &Step,
+        caller: &Caller,
+        checkout: &Checkout,
+        reasons: &[(Why, PoolIndex)],
+    ) -> Box<Refusal> {
+        let Some(nearest) = reasons.iter().map(|(why, _)| *why).max() else {
+            return self.nothing_serves(caller, checkout);
+        };
+        let pools: Vec<_> = reasons
+            .iter()
+            .filter(|(why, _)| *why == nearest)
+            .map(|(_, index)| *index)
+            .collect();
+        let first = self.state.pool(pools[0]);
+        let mut refusal = match nearest {
+            Why::Full => self.full(step, &pools, checkout.seats),
+            Why::Overcommitted => {
+                let mut refusal = self.overcommitted(first);
+                refusal.earliest_free_ms = self.earliest_free(step, &pools, checkout.seats);
+                refusal
+            }
+            why => self.closed(step, first, why),
+        };
+        refusal.support = support(first);
+        refusal
+    }
+
+    /// R for a renewal, or why the license gives no more (L7, L8).
+    pub(crate) fn terms_for_renewal(
+        &self,
+        step: &Step,
+        pool: &Pool,
+        version: Option<Version>,
+        wish: Option<DurationMs>,
+    ) -> Result<DurationMs, Box<Refusal>> {
+        let why = match self.why_closed(step, pool, version) {
+            // Renewals go on by license time: a bad wall reading locks nobody out (L11).
+            Some(Why::ClockHeld) => None,
+            other => other,
+        };
+        let license_time = self.time.at(step.now.boot);
+        let right = pool
+            .terms
+            .as_ref()
+            .map(|terms| length::right(terms.feature(), wish, license_time));
+        match (why, right) {
+            (None, Some(right)) if right > DurationMs::ZERO => Ok(right),
+            (why, _) => {
+                let mut refusal = self.closed(step, pool, why.unwrap_or(Why::Expired));
+                refusal.support = support(pool);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// More is out than there is (L7).
+    pub(crate) fn overcommitted(&self, pool: &Pool) -> Box<Refusal> {
+        let seats = pool.seats().unwrap_or_default();
+        let detail = format!(
+            "{} seats of {} are out and the license has {seats}; the newest leases are not renewed until that ends",
+            pool.out, pool.key.feature
+        );
+        no(RefusalCode::Overcommitted, detail)
+    }
+
+    /// The leases of some pools that come free first, and how many more there are.
+    pub(crate) fn holders_of(&self, step: &Step, pools: &[PoolIndex]) -> (Vec<HolderView>, u32) {
+        let deadlines = &self.state.deadlines;
+        let mut first: Vec<(BootMs, LeaseId)> = pools
+            .iter()
+            .flat_map(|index| deadlines.of_pool(*index).take(HOLDERS_LISTED_MAX))
+            .collect();
+        first.sort_unstable();
+        first.truncate(HOLDERS_LISTED_MAX);
+        let all: usize = pools.iter().map(|index| deadlines.count(*index)).sum();
+        let more = u32::try_from(all - first.len()).unwrap_or(u32::MAX);
+        let views = first
+            .into_iter()
+            .filter_map(|(deadline, id)| {
+                let entry = self.state.leases.get(&id)?;
+                Some(holder_view(entry, deadline.since(step.now.boot)))
+            })
+            .collect();
+        (views, more)
+    }
+
+    fn full(&self, step: &Step, pools: &[PoolIndex], seats: u32) -> Box<Refusal> {
+        let (out, total) = pools.iter().fold((0, 0), |(out, total), index| {
+            let pool = self.state.pool(*index);
+            let of_pool = u64::from(pool.seats().unwrap_or_default());
+            (out + pool.out, total + of_pool)
+        });
+        let feature = &self.state.pool(pools[0]).key.feature;
+        let detail = match seats {
+            1 => format!(
+                "all {total} seats of {feature} are out; wait, or ask a holder to give one back"
+            ),
+            _ => format!(
+                "{out} of {total} seats of {feature} are out, and {seats} were asked for; wait, or ask for fewer"
+            ),
+        };
+        let mut refusal = no(RefusalCode::NoSeat, detail);
+        (refusal.holders, refusal.holders_more) = self.holders_of(step, pools);
+        refusal.earliest_free_ms = self.earliest_free(step, pools, seats);
+        refusal
+    }
+
+    /// When one of these pools can have so many seats free, if nobody renews; none when that takes
+    /// more leases than are worth counting for an answer.
+    fn earliest_free(&self, step: &Step, pools: &[PoolIndex], seats: u32) -> Option<DurationMs> {
+        let free_at = |index: &PoolIndex| {
+            let pool = self.state.pool(*index);
+            let mut missing =
+                (pool.seats_over() + u64::from(seats)).checked_sub(match pool.free() {
+                    u64::MAX => return Some(step.now.boot),
+                    free => free,
+                })?;
+            for (deadline, id) in self.state.deadlines.of_pool(*index).take(EXPLAIN_STEPS_MAX) {
+                let of_lease = self.state.leases.get(&id).map_or(0, |entry| entry.seats);
+                missing = missing.saturating_sub(u64::from(of_lease));
+                if missing == 0 {
+                    return Some(deadline);
+                }
+            }
+            None
+        };
+        let earliest = pools.iter().filter_map(free_at).min()?;
+        Some(earliest.since(step.now.boot))
+    }
+
+    fn closed(&self, step: &Step, pool: &Pool, why: Why) -> Box<Refusal> {
+        let feature = &pool.key.feature;
+        let terms = pool.terms.as_ref().map(Terms::feature);
+        match why {
+            Why::Idle => no(RefusalCode::NoLicense, self.idle_detail(pool)),
+            Why::Expired => no(
+                RefusalCode::LicenseExpired,
+                format!(
+                    "the license `{}` of {feature} has run out; ask the vendor for a new one",
+                    pool.key.license
+                ),
+            ),
+            Why::NotYet => {
+                let license_time = self.time.at(step.now.boot);
+                let wait = terms.map(|it| it.starts.since(license_time));
+                let mut refusal = no(
+                    RefusalCode::NotYetValid,
+                    format!(
+                        "the license `{}` of {feature} starts in {}",
+                        pool.key.license,
+                        wait.unwrap_or_default()
+                    ),
+                );
+                refusal.retry_after_ms = wait;
+                refusal
+            }
+            Why::ClockHeld => no(
+                RefusalCode::ClockHeld,
+                self.time.worry().unwrap_or_default(),
+            ),
+            Why::Version => {
+                let served = terms.and_then(|it| it.version).map(|it| it.to_string());
+                no(
+                    RefusalCode::VersionNotServed,
+                    format!(
+                        "the license serves {feature} up to version {}",
+                        served.unwrap_or_default()
+                    ),
+                )
+            }
+            Why::TooMany => no(
+                RefusalCode::TooManySeats,
+                format!(
+                    "{feature} has {} seats in all; ask for fewer",
+                    pool.seats().unwrap_or_default()
+                ),
+            ),
+            Why::Overcommitted | Why::Full => self.overcommitted(pool),
+        }
+    }
+
+    fn nothing_serves(&self, caller: &Caller, checkout: &Checkout) -> Box<Refusal> {
+        let mut of_vendor = self.licenses_of(caller.root).peekable();
+        if of_vendor.peek().is_none() {
+            return no(
+                RefusalCode::NoLicense,
+                "no license of this vendor is installed here; the administrator adds one with `usherd license add`",
+            );
+        }
+        let detail = format!(
+            "no {} license here has the feature {}; `usher features` lists what is served",
+            environment_word(checkout.environment),
+            checkout.feature
+        );
+        no(RefusalCode::UnknownFeature, detail)
+    }
+
+    fn idle_detail(&self, pool: &Pool) -> String {
+        let license = &pool.key.license;
+        match &pool.terms {
+            None => format!(
+                "the license `{license}` was removed or no longer has {}; check out anew",
+                pool.key.feature
+            ),
+            Some(terms) => {
+                let because = self.idle_because(&terms.license).unwrap_or_default();
+                format!("nothing is lent from the license `{license}`: {because}")
+            }
+        }
+    }
+}
+
+fn holder_view(entry: &LeaseEntry, free_in_ms: DurationMs) -> HolderView {
+    HolderView {
+        user: entry.holder.user.clone(),
+        host: entry.holder.host.clone(),
+        display: entry.holder.display.clone(),
+        process: entry.holder.process,
+        seats: entry.seats,
+        since: entry.since,
+        free_in_ms,
+    }
+}
+
+fn support(pool: &Pool) -> Option<String> {
+    pool.terms.as_ref()?.license.support.clone()
+}

@@ -1,0 +1,130 @@
+//! Pools: the seats of one feature of one license, and how many of them are out.
+//!
+//! It counts. Who gets a seat is decided in `checkout.rs`.
+
+use std::sync::Arc;
+
+use usher_protocol::{
+    documents::license::{Feature, VerifiedLicense},
+    ids::{Fingerprint, LeaseId},
+    names::{FeatureName, LicenseId},
+    wire::Environment,
+};
+
+use crate::overcommit::Excess;
+
+/// Where a pool stands in [`crate::state::State`]; stable within one life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PoolIndex(pub(crate) usize);
+
+/// What makes two leases draw on the same seats. Live and test share no pool (T8).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PoolKey {
+    pub(crate) root: Fingerprint,
+    pub(crate) license: LicenseId,
+    pub(crate) environment: Environment,
+    pub(crate) feature: FeatureName,
+}
+
+/// What the installed license says of one pool.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    pub(crate) license: Arc<VerifiedLicense>,
+    feature: usize,
+}
+
+impl Terms {
+    /// One for each feature of a license.
+    pub(crate) fn of(license: &Arc<VerifiedLicense>) -> impl Iterator<Item = Self> + '_ {
+        (0..license.features.len()).map(|feature| Self {
+            license: Arc::clone(license),
+            feature,
+        })
+    }
+
+    /// The feature's line in the license.
+    pub(crate) fn feature(&self) -> &Feature {
+        &self.license.features[self.feature]
+    }
+
+    /// The pool these terms are for.
+    pub(crate) fn key(&self) -> PoolKey {
+        PoolKey {
+            root: self.license.root().fingerprint(),
+            license: self.license.id.clone(),
+            environment: self.license.environment,
+            feature: self.feature().feature.clone(),
+        }
+    }
+}
+
+/// One pool. Without terms its license is gone, and its leases run out (L7).
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub(crate) key: PoolKey,
+    pub(crate) terms: Option<Terms>,
+    /// Seats out.
+    pub(crate) out: u64,
+    /// Leases held since the restart and not yet heard of (L4).
+    pub(crate) held: u32,
+    /// Stands while more is out than there is (L7).
+    pub(crate) excess: Option<Excess>,
+}
+
+impl Pool {
+    /// A pool with nothing out.
+    pub(crate) fn new(key: PoolKey) -> Self {
+        Self {
+            key,
+            terms: None,
+            out: 0,
+            held: 0,
+            excess: None,
+        }
+    }
+
+    /// Seats in all; none is unlimited. A pool without terms has none left to give.
+    pub(crate) fn seats(&self) -> Option<u32> {
+        match &self.terms {
+            Some(terms) => terms.feature().seats,
+            None => Some(0),
+        }
+    }
+
+    /// Seats that may still be granted.
+    pub(crate) fn free(&self) -> u64 {
+        match self.seats() {
+            Some(seats) => u64::from(seats).saturating_sub(self.out),
+            None => u64::MAX,
+        }
+    }
+
+    /// How many more are out than there are; a removed license's leases merely run out.
+    pub(crate) fn seats_over(&self) -> u64 {
+        match self.terms.as_ref().map(|terms| terms.feature().seats) {
+            Some(Some(seats)) => self.out.saturating_sub(u64::from(seats)),
+            _ => 0,
+        }
+    }
+
+    /// A lease goes out.
+    pub(crate) fn take(&mut self, lease: LeaseId, seats: u32) {
+        self.out += u64::from(seats);
+        if let Some(excess) = &mut self.excess {
+            excess.add(lease, seats);
+        }
+    }
+
+    /// A lease comes back.
+    pub(crate) fn give_back(&mut self, lease: LeaseId, seats: u32) {
+        self.out = self.out.saturating_sub(u64::from(seats));
+        if let Some(excess) = &mut self.excess {
+            excess.remove(lease);
+        }
+    }
+
+    /// Seats out as the wire has them.
+    pub(crate) fn out_u32(&self) -> u32 {
+        u32::try_from(self.out).unwrap_or(u32::MAX)
+    }
+}

@@ -1,0 +1,33 @@
+//! Seats given back by their holder: the one way a deadline moves back (L2).
+
+use usher_protocol::{refusal::RefusalCode, wire::Release};
+
+use crate::{
+    api::{Answer, Caller},
+    engine::Engine,
+    record::What,
+    step::{Asked, CLIENT, Step},
+};
+
+impl Engine {
+    /// Frees the seats at once. A branch frees nothing: the other side may still work (T6). What is
+    /// over already is released again without harm, and an eviction is acknowledged so (L7).
+    pub(crate) fn release(&mut self, step: &mut Step, caller: &Caller, release: &Release) -> Asked {
+        let taken = self.take_step(
+            step,
+            caller.client,
+            release.lease,
+            release.nonce,
+            release.link,
+        );
+        match taken {
+            Ok(_) => {
+                self.end_lease(step, release.lease);
+                self.event(step, CLIENT, What::Released(release.lease));
+                Ok(Answer::Released)
+            }
+            Err(refusal) if refusal.code == RefusalCode::LeaseEnded => Ok(Answer::Released),
+            Err(refusal) => Err(refusal),
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The durable state and the one way it changes: [`State::apply`] (A1).
+//!
+//! Live running and reload take the same path, so what is replayed equals what was lived. Deadlines
+//! and chains are volatile: they hang on the leases here but are set by those who decide them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use usher_protocol::{
+    codec,
+    documents::{
+        license::VerifiedLicense,
+        revocation::{RevocationList, VerifiedRevocationList},
+    },
+    envelope::Signed,
+    ids::{Fingerprint, LeaseId, Nonce, PublicKey},
+    names::{FeatureName, LicenseId, VendorName, Version},
+    time::{BootMs, DurationMs, WallMs},
+    wire::{Environment, Holder},
+};
+
+use crate::{
+    chain::Chain,
+    deadline::DeadlineIndex,
+    invariants,
+    overcommit::Excess,
+    pool::{Pool, PoolIndex, PoolKey, Terms},
+    record::{LeaseRecord, Mark, Record, Trouble},
+};
+
+/// A lease that is out.
+#[derive(Debug)]
+pub(crate) struct LeaseEntry {
+    pub(crate) pool: PoolIndex,
+    pub(crate) seats: u32,
+    pub(crate) version: Option<Version>,
+    pub(crate) length_ms_wished: Option<DurationMs>,
+    pub(crate) client: PublicKey,
+    pub(crate) nonce: Nonce,
+    pub(crate) holder: Holder,
+    pub(crate) since: WallMs,
+    pub(crate) length_ms_longest: DurationMs,
+    pub(crate) evicted: Option<Box<str>>,
+    pub(crate) forked: bool,
+    /// Volatile: when it comes free (L2). Not before it is set.
+    pub(crate) deadline: Option<BootMs>,
+    /// Volatile: the last step of its chain in this life (T6).
+    pub(crate) chain: Option<Chain>,
+    /// Volatile: heard of in this life (L4).
+    pub(crate) heard: bool,
+}
+
+/// Everything that the store knows, indexed for the questions asked of it.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) leases: BTreeMap<LeaseId, Box<LeaseEntry>>,
+    pub(crate) by_nonce: BTreeMap<(PublicKey, Nonce), LeaseId>,
+    pub(crate) leases_by_client: BTreeMap<PublicKey, usize>,
+    pub(crate) deadlines: DeadlineIndex,
+    pub(crate) licenses: BTreeMap<LicenseId, Arc<VerifiedLicense>>,
+    pub(crate) serials: BTreeMap<(Fingerprint, LicenseId), u64>,
+    pub(crate) roots: BTreeMap<VendorName, PublicKey>,
+    pub(crate) revocations: BTreeMap<Fingerprint, VerifiedRevocationList>,
+    pub(crate) mark: Option<Mark>,
+    pub(crate) trouble: Trouble,
+    pools: Vec<Pool>,
+    pool_by_key: BTreeMap<PoolKey, PoolIndex>,
+    serving: BTreeMap<(Fingerprint, Environment, FeatureName), Vec<PoolIndex>>,
+}
+
+impl State {
+    /// One change. Putting what is there already replaces it; dropping what is not there does nothing.
+    pub(crate) fn apply(&mut self, record: &Record) {
+        match record {
+            Record::PutLease(lease) => self.put_lease(lease),
+            Record::DropLease(id) => self.drop_lease(*id),
+            Record::PutLicense(license) => self.put_license(license),
+            Record::DropLicense(id) => self.drop_license(id),
+            Record::PutSerial(seen) => {
+                let key = (seen.root, seen.license.clone());
+                let highest = self.serials.entry(key).or_default();
+                *highest = seen.serial.max(*highest);
+            }
+            Record::PutRoot(pinned) => {
+                self.roots.insert(pinned.vendor.clone(), pinned.root);
+            }
+            Record::PutRevocations(root, list) => {
+                self.revocations
+                    .extend(read(list).map(|list| (*root, list)));
+            }
+            Record::PutMark(mark) => self.mark = Some(*mark),
+            Record::PutTrouble(trouble) => self.trouble = trouble.clone(),
+        }
+        invariants::after_apply(self, record);
+    }
+
+    /// Moves a lease's deadline; whether it may is the caller's rule (L2).
+    pub(crate) fn set_deadline(&mut self, id: LeaseId, deadline: BootMs) {
+        if let Some(entry) = self.leases.get_mut(&id) {
+            let old = entry.deadline.replace(deadline);
+            self.deadlines.place(entry.pool, id, old, Some(deadline));
+        }
+    }
+
+    /// A lease was heard of in this life, at this step of its chain (L4, T6).
+    pub(crate) fn hear(&mut self, id: LeaseId, chain: Chain) {
+        if let Some(entry) = self.leases.get_mut(&id) {
+            entry.chain = Some(chain);
+            if !std::mem::replace(&mut entry.heard, true) {
+                self.pools[entry.pool.0].held -= 1;
+            }
+        }
+    }
+
+    /// A pool by its place.
+    pub(crate) fn pool(&self, index: PoolIndex) -> &Pool {
+        &self.pools[index.0]
+    }
+
+    /// Every pool of this life.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = (PoolIndex, &Pool)> {
+        let indexed = self.pools.iter().enumerate();
+        indexed.map(|(index, pool)| (PoolIndex(index), pool))
+    }
+
+    /// The pools that installed licenses open for a feature, those that expire first in front.
+    pub(crate) fn serving(
+        &self,
+        root: Fingerprint,
+        environment: Environment,
+        feature: &FeatureName,
+    ) -> &[PoolIndex] {
+        self.serving
+            .get(&(root, environment, feature.clone()))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// A lease as its record has it.
+    pub(crate) fn record(&self, id: LeaseId) -> Option<LeaseRecord> {
+        let entry = self.leases.get(&id)?;
+        let key = &self.pool(entry.pool).key;
+        Some(LeaseRecord {
+            id,
+            root: key.root,
+            license: key.license.clone(),
+            environment: key.environment,
+            feature: key.feature.clone(),
+            seats: entry.seats,
+            version: entry.version,
+            length_ms_wished: entry.length_ms_wished,
+            client: entry.client,
+            nonce: entry.nonce,
+            holder: entry.holder.clone(),
+            since: entry.since,
+            length_ms_longest: entry.length_ms_longest,
+            evicted: entry.evicted.as_deref().map(str::to_owned),
+            forked: entry.forked,
+        })
+    }
+
+    fn put_lease(&mut self, record: &LeaseRecord) {
+        if let Some(entry) = self.leases.get_mut(&record.id) {
+            // What a lease was granted for never changes; only these do.
+            entry.length_ms_longest = record.length_ms_longest;
+            entry.evicted = record.evicted.as_deref().map(Box::from);
+            entry.forked = record.forked;
+            return;
+        }
+        let pool = self.open_pool(PoolKey {
+            root: record.root,
+            license: record.license.clone(),
+            environment: record.environment,
+            feature: record.feature.clone(),
+        });
+        self.pools[pool.0].take(record.id, record.seats);
+        self.pools[pool.0].held += 1;
+        self.by_nonce
+            .insert((record.client, record.nonce), record.id);
+        *self.leases_by_client.entry(record.client).or_default() += 1;
+        self.leases
+            .insert(record.id, Box::new(entry_of(record, pool)));
+        self.settle(pool);
+    }
+
+    fn drop_lease(&mut self, id: LeaseId) {
+        let Some(entry) = self.leases.remove(&id) else {
+            return;
+        };
+        self.deadlines.place(entry.pool, id, entry.deadline, None);
+        self.by_nonce.remove(&(entry.client, entry.nonce));
+        if let Some(count) = self.leases_by_client.get_mut(&entry.client) {
+            *count -= 1;
+            if *count == 0 {
+                self.leases_by_client.remove(&entry.client);
+            }
+        }
+        let pool = &mut self.pools[entry.pool.0];
+        pool.give_back(id, entry.seats);
+        pool.held -= u32::from(!entry.heard);
+        self.settle(entry.pool);
+    }
+
+    fn put_license(&mut self, license: &Arc<VerifiedLicense>) {
+        self.drop_license(&license.id);
+        for terms in Terms::of(license) {
+            let pool = self.open_pool(terms.key());
+            self.pools[pool.0].terms = Some(terms);
+            self.settle(pool);
+        }
+        self.licenses
+            .insert(license.id.clone(), Arc::clone(license));
+        self.index_serving();
+    }
+
+    fn drop_license(&mut self, id: &LicenseId) {
+        let Some(license) = self.licenses.remove(id) else {
+            return;
+        };
+        for terms in Terms::of(&license) {
+            let pool = self.open_pool(terms.key());
+            self.pools[pool.0].terms = None;
+            self.settle(pool);
+        }
+        self.index_serving();
+    }
+
+    fn open_pool(&mut self, key: PoolKey) -> PoolIndex {
+        if let Some(index) = self.pool_by_key.get(&key) {
+            return *index;
+        }
+        let index = PoolIndex(self.pools.len());
+        self.pool_by_key.insert(key.clone(), index);
+        self.pools.push(Pool::new(key));
+        index
+    }
+
+    fn index_serving(&mut self) {
+        self.serving.clear();
+        for license in self.licenses.values() {
+            for terms in Terms::of(license) {
+                let key = terms.key();
+                let place = (key.root, key.environment, key.feature.clone());
+                let pool = self.pool_by_key.get(&key).copied();
+                self.serving.entry(place).or_default().extend(pool);
+            }
+        }
+        let pools = &self.pools;
+        let expiry = |index: &PoolIndex| {
+            let terms = pools[index.0].terms.as_ref();
+            terms
+                .and_then(|terms| terms.feature().expires)
+                .unwrap_or(WallMs(u64::MAX))
+        };
+        for places in self.serving.values_mut() {
+            places.sort_by_key(expiry);
+        }
+    }
+
+    /// Opens, moves or closes the list of those whose renewals an overcommitted pool refuses (L7).
+    fn settle(&mut self, index: PoolIndex) {
+        let pool = &mut self.pools[index.0];
+        let seats_over = pool.seats_over();
+        if seats_over == 0 {
+            pool.excess = None;
+            return;
+        }
+        let leases = &self.leases;
+        let excess = pool.excess.get_or_insert_with(|| {
+            let mut excess = Excess::default();
+            let of_pool = leases.iter().filter(|(_, entry)| entry.pool == index);
+            of_pool.for_each(|(id, entry)| excess.add(*id, entry.seats));
+            excess
+        });
+        excess.settle(seats_over);
+    }
+}
+
+/// Its root is pinned inside it; it was verified when it came in, and is once more (T2).
+fn read(list: &Signed) -> Option<VerifiedRevocationList> {
+    let root = codec::decode::<RevocationList>(&list.body).ok()?.root;
+    VerifiedRevocationList::verify(list, &root).ok()
+}
+
+fn entry_of(record: &LeaseRecord, pool: PoolIndex) -> LeaseEntry {
+    LeaseEntry {
+        pool,
+        seats: record.seats,
+        version: record.version,
+        length_ms_wished: record.length_ms_wished,
+        client: record.client,
+        nonce: record.nonce,
+        holder: record.holder.clone(),
+        since: record.since,
+        length_ms_longest: record.length_ms_longest,
+        evicted: record.evicted.as_deref().map(Box::from),
+        forked: record.forked,
+        deadline: None,
+        chain: None,
+        heard: false,
+    }
+}

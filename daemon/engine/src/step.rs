@@ -1,0 +1,62 @@
+//! One input on its way through the engine: its time and what it has caused so far.
+
+use usher_protocol::{
+    refusal::{Refusal, RefusalCode},
+    time::Now,
+};
+
+use crate::{
+    api::{Answer, Output},
+    engine::Engine,
+    record::{Event, Record, What},
+};
+
+/// What a question comes to.
+pub(crate) type Asked = Result<Answer, Box<Refusal>>;
+
+/// One call of [`Engine::handle`].
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) now: Now,
+    pub(crate) output: Output,
+}
+
+impl Step {
+    /// Nothing has happened yet.
+    pub(crate) fn new(now: Now) -> Self {
+        Self {
+            now,
+            output: Output::default(),
+        }
+    }
+}
+
+impl Engine {
+    /// Changes durable state: applied here and now, persisted before any answer leaves (A2).
+    pub(crate) fn record(&mut self, step: &mut Step, record: Record) {
+        self.state.apply(&record);
+        step.output.records.push(record);
+    }
+
+    /// Adds to the history, in the same batch.
+    pub(crate) fn event(&self, step: &mut Step, actor: &str, what: What) {
+        step.output.events.push(Event {
+            at: step.now.wall,
+            license_time: self.time.at(step.now.boot),
+            epoch: self.life.epoch,
+            actor: actor.to_owned(),
+            what,
+        });
+    }
+}
+
+/// A refusal with nothing but its code and one sentence.
+pub(crate) fn no(code: RefusalCode, detail: impl Into<String>) -> Box<Refusal> {
+    Box::new(Refusal::new(code, detail))
+}
+
+/// The actor of what clients do.
+pub(crate) const CLIENT: &str = "client";
+
+/// The actor of what the engine does by itself.
+pub(crate) const DAEMON: &str = "daemon";

@@ -1,0 +1,284 @@
+//! What stops granting as a whole: a store that went back, a clone, a hold, an end (L12, L13).
+//!
+//! Renewals and re-attachment go on meanwhile, except when the process is about to end.
+
+use usher_protocol::{
+    documents::lease::VerifiedLease,
+    ids::{Epoch, LifeId, Nonce},
+    refusal::{Refusal, RefusalCode},
+    time::{BootMs, DurationMs},
+};
+
+use crate::{
+    api::Answer,
+    engine::Engine,
+    length,
+    limits::DRAIN_RETRY_MS,
+    record::{LeaseRecord, Record, Trouble, What},
+    renew::ended,
+    step::{DAEMON, Step, no},
+};
+
+impl Engine {
+    /// Refuses every grant while something stops them all.
+    pub(crate) fn check_stops(&self, step: &Step) -> Result<(), Box<Refusal>> {
+        self.stops(step).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Everything that stops granting right now, the gravest first.
+    pub(crate) fn stops(&self, step: &Step) -> Vec<Box<Refusal>> {
+        let trouble = &self.state.trouble;
+        let rolled_back = trouble.rolled_back.then(|| {
+            no(
+                RefusalCode::StoreRolledBack,
+                "the store went back in time; an administrator looks and then runs `usherd repair`",
+            )
+        });
+        let clone = trouble.clone.as_ref().map(|address| {
+            let detail = format!("another daemon with this site key answered at {address}; an administrator names the one that stays");
+            no(RefusalCode::CloneFound, detail)
+        });
+        let holding = trouble.hold_since.map(|_| self.holding(step));
+        let draining = self.draining.then(|| self.draining_refusal());
+        [rolled_back, clone, holding, draining]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// The process is about to end.
+    pub(crate) fn draining_refusal(&self) -> Box<Refusal> {
+        let refusal = Refusal::new(
+            RefusalCode::Draining,
+            "the daemon is stopping; its leases go on, ask again when it is back",
+        );
+        Box::new(refusal.retry_after(DRAIN_RETRY_MS))
+    }
+
+    /// Is this lease, which we signed and do not know, ahead of our store? Then the store went back:
+    /// that is recorded, and the lease may be adopted. Otherwise it is over (L12).
+    pub(crate) fn judge_unknown(
+        &mut self,
+        step: &mut Step,
+        lease: &VerifiedLease,
+    ) -> Result<(), Box<Refusal>> {
+        let ahead = self.is_ahead(lease);
+        let hold_since = self.state.trouble.hold_since;
+        // What a restore is known to have lost comes home without alarm, unless it is long over.
+        let of_earlier_life = lease.epoch < self.life.epoch;
+        let expected =
+            hold_since.is_some_and(|since| ahead || (of_earlier_life && lease.epoch < since));
+        let running = lease.not_after > self.time.wall_for_leases(step.now);
+        match (expected, ahead) {
+            (true, _) if running => Ok(()),
+            (false, true) => {
+                self.store_rolled_back(step);
+                Ok(())
+            }
+            _ => Err(ended()),
+        }
+    }
+
+    /// Takes in a lease that is out and that our store does not know; more may be out than there is.
+    pub(crate) fn adopt(
+        &mut self,
+        step: &mut Step,
+        lease: &VerifiedLease,
+        nonce: Nonce,
+    ) -> Result<(), Box<Refusal>> {
+        if self.state.by_nonce.contains_key(&(lease.client, nonce)) {
+            // Its checkout was answered anew since; that lease counts (L5).
+            return Err(ended());
+        }
+        let adopted = Box::new(LeaseRecord {
+            id: lease.id,
+            root: lease.root,
+            license: lease.license.clone(),
+            environment: lease.environment,
+            feature: lease.feature.clone(),
+            seats: lease.seats,
+            version: None,
+            length_ms_wished: None,
+            client: lease.client,
+            nonce,
+            holder: lease.holder.clone(),
+            since: lease.issued,
+            length_ms_longest: lease.length_ms,
+            evicted: None,
+            forked: false,
+        });
+        self.record(step, Record::PutLease(adopted.clone()));
+        let deadline = length::deadline(step.now, lease.length_ms, lease.environment);
+        self.state.set_deadline(lease.id, deadline);
+        self.event(step, DAEMON, What::Adopted(adopted));
+        Ok(())
+    }
+
+    /// Another daemon runs with our site key. Our own life, relayed, is no proof (L12).
+    pub(crate) fn clone_found(&mut self, step: &mut Step, life: LifeId, address: String) {
+        if life == self.life.life || self.state.trouble.clone.is_some() {
+            return;
+        }
+        let word = format!("clone-found: another daemon with this site key answered at {address}");
+        let trouble = Trouble {
+            clone: Some(address),
+            ..self.state.trouble.clone()
+        };
+        self.put_trouble(step, DAEMON, trouble, word);
+    }
+
+    /// An administrator named this daemon as the one that stays.
+    pub(crate) fn keep_this_clone(&mut self, step: &mut Step, actor: &str) -> Answer {
+        if self.state.trouble.clone.is_some() {
+            let trouble = Trouble {
+                clone: None,
+                ..self.state.trouble.clone()
+            };
+            self.hold_all(
+                step,
+                actor,
+                trouble,
+                "this daemon stays; all seats are held",
+            );
+        }
+        Answer::Done
+    }
+
+    /// An administrator looked at the store that went back.
+    pub(crate) fn accept_rollback(&mut self, step: &mut Step, actor: &str) -> Answer {
+        if self.state.trouble.rolled_back {
+            let trouble = Trouble {
+                rolled_back: false,
+                ..self.state.trouble.clone()
+            };
+            self.hold_all(
+                step,
+                actor,
+                trouble,
+                "the store is accepted; all seats are held",
+            );
+        }
+        Answer::Done
+    }
+
+    /// A hold of this or an earlier life is counted anew from the start (L12).
+    pub(crate) fn begin_hold(&mut self, step: &mut Step) {
+        if self.life.hold_all && self.state.trouble.hold_since.is_none() {
+            let trouble = self.state.trouble.clone();
+            self.hold_all(
+                step,
+                DAEMON,
+                trouble,
+                "the store was restored or is younger than its site key; all seats are held",
+            );
+        }
+        if self.state.trouble.hold_since.is_some() {
+            self.hold_from = Some(step.now.boot);
+        }
+    }
+
+    /// Ends a hold that has run out.
+    pub(crate) fn end_hold(&mut self, step: &mut Step) {
+        if self
+            .hold_until()
+            .is_some_and(|until| until <= step.now.boot)
+        {
+            let trouble = Trouble {
+                hold_since: None,
+                ..self.state.trouble.clone()
+            };
+            let word = "held seats are free again".to_owned();
+            self.put_trouble(step, DAEMON, trouble, word);
+        }
+    }
+
+    /// When a hold runs out: `D + G` of the longest installed license from its beginning. Without a
+    /// license nothing is known of D, so it does not.
+    pub(crate) fn hold_until(&self) -> Option<BootMs> {
+        self.state.trouble.hold_since?;
+        Some(self.hold_from?.plus(self.hold_length()?))
+    }
+
+    /// Resumes a hold that ran out in this life, when a license comes whose leases may be out longer.
+    pub(crate) fn resume_hold(&mut self, step: &mut Step) {
+        let Some((from, length)) = self.hold_from.zip(self.hold_length()) else {
+            return;
+        };
+        if self.state.trouble.hold_since.is_none() && step.now.boot < from.plus(length) {
+            let trouble = Trouble {
+                hold_since: Some(self.next_epoch()),
+                ..self.state.trouble.clone()
+            };
+            let word = "holding: leases of the new license may still be out".to_owned();
+            self.put_trouble(step, DAEMON, trouble, word);
+        }
+    }
+
+    fn hold_length(&self) -> Option<DurationMs> {
+        let licenses = self.state.licenses.values();
+        licenses
+            .flat_map(|license| {
+                let environment = license.environment;
+                let features = license.features.iter();
+                features.map(move |feature| length::held(feature.lease_ms_max, environment))
+            })
+            .max()
+    }
+
+    fn holding(&self, step: &Step) -> Box<Refusal> {
+        match self.hold_until() {
+            Some(until) => {
+                let left = until.since(step.now.boot);
+                let detail = format!(
+                    "all seats are held for {left} more, until leases the store may have lost are over"
+                );
+                Box::new(Refusal::new(RefusalCode::Holding, detail).retry_after(left))
+            }
+            None => no(
+                RefusalCode::Holding,
+                "all seats are held until a license is installed and its longest lease is over",
+            ),
+        }
+    }
+
+    /// L12: an honest store of ours has every commit that we signed with: those of earlier lives are
+    /// at most the head this life began with.
+    fn is_ahead(&self, lease: &VerifiedLease) -> bool {
+        match lease.epoch.cmp(&self.life.epoch) {
+            std::cmp::Ordering::Less => lease.commit > self.life.head,
+            std::cmp::Ordering::Equal => lease.commit > self.head,
+            std::cmp::Ordering::Greater => true,
+        }
+    }
+
+    fn store_rolled_back(&mut self, step: &mut Step) {
+        if self.state.trouble.rolled_back {
+            return;
+        }
+        let trouble = Trouble {
+            rolled_back: true,
+            ..self.state.trouble.clone()
+        };
+        let word = "store-rolled-back: a lease from beyond this store was shown".to_owned();
+        self.put_trouble(step, DAEMON, trouble, word);
+    }
+
+    fn hold_all(&mut self, step: &mut Step, actor: &str, trouble: Trouble, word: &str) {
+        let trouble = Trouble {
+            hold_since: Some(self.next_epoch()),
+            ..trouble
+        };
+        self.hold_from = Some(step.now.boot);
+        self.put_trouble(step, actor, trouble, word.to_owned());
+    }
+
+    fn put_trouble(&mut self, step: &mut Step, actor: &str, trouble: Trouble, word: String) {
+        self.record(step, Record::PutTrouble(trouble));
+        self.event(step, actor, What::Trouble(word));
+    }
+
+    /// Leases of this life and of those before it may have been lost.
+    fn next_epoch(&self) -> Epoch {
+        Epoch(self.life.epoch.0.saturating_add(1))
+    }
+}

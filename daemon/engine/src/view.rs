@@ -1,0 +1,233 @@
+//! What people and workstations see: status, leases, pools, and the proof of authority.
+//!
+//! It changes nothing and decides nothing about seats.
+
+use std::{cmp::Reverse, ops::Bound, sync::Arc};
+
+use usher_protocol::{
+    documents::license::VerifiedLicense,
+    ids::{Fingerprint, LeaseId},
+    names::{FeatureName, LicenseId},
+    refusal::RefusalCode,
+    wire::{Environment, FeatureView, Hello, WIRE_VERSION},
+};
+
+use crate::{
+    api::{Answer, Authority, Caller, LeaseView, PoolView, Status},
+    engine::Engine,
+    explain::Why,
+    limits::LEASES_PER_PAGE_MAX,
+    pool::{Pool, PoolIndex},
+    state::LeaseEntry,
+    step::{Asked, Step, no},
+};
+
+impl Engine {
+    /// The vendor's word for this site (T4): of a license that lends, live before test, newest first.
+    pub(crate) fn welcome(&self, hello: &Hello) -> Asked {
+        if !(hello.version_min..=hello.version_max).contains(&WIRE_VERSION) {
+            let detail = format!(
+                "this daemon speaks protocol version {WIRE_VERSION}, the client {} to {}; update the older one",
+                hello.version_min, hello.version_max
+            );
+            return Err(no(RefusalCode::UnsupportedVersion, detail));
+        }
+        let mut licenses: Vec<_> = self.licenses_of(hello.root).collect();
+        licenses.sort_by_key(|license| {
+            let idle = self.idle_because(license).is_some();
+            (
+                idle,
+                license.environment,
+                Reverse(license.issued),
+                Reverse(license.serial),
+            )
+        });
+        let Some((first, more)) = licenses.split_first() else {
+            return Err(no(
+                RefusalCode::UnknownVendor,
+                "no license of this vendor root is installed here; look for another server with `usher find`",
+            ));
+        };
+        Ok(Answer::Welcome(Box::new(Authority {
+            endorsement: first.signed_endorsement().clone(),
+            licenses_more: more.iter().map(|license| license.id.clone()).collect(),
+            epoch: self.life.epoch,
+            life: self.life.life,
+        })))
+    }
+
+    /// The endorsement of one license of the caller's vendor.
+    pub(crate) fn endorsement(&self, caller: &Caller, id: &LicenseId) -> Asked {
+        let license = self
+            .licenses_of(caller.root)
+            .find(|license| license.id == *id);
+        match license {
+            Some(license) => Ok(Answer::Endorsement(Box::new(
+                license.signed_endorsement().clone(),
+            ))),
+            None => Err(no(
+                RefusalCode::NoLicense,
+                format!("no license `{id}` of this vendor is installed here"),
+            )),
+        }
+    }
+
+    /// What the caller's vendor has served here now.
+    pub(crate) fn features(&self, step: &Step, caller: &Caller) -> Answer {
+        let open = self.state.pools().filter(|(_, pool)| {
+            pool.key.root == caller.root && self.why_closed(step, pool, None).is_none()
+        });
+        Answer::Features(open.map(|(_, pool)| feature_view(pool)).collect())
+    }
+
+    /// Who holds a feature of the caller's vendor.
+    pub(crate) fn holders(&self, step: &Step, caller: &Caller, feature: &FeatureName) -> Answer {
+        let pools: Vec<PoolIndex> = self
+            .state
+            .pools()
+            .filter(|(_, pool)| pool.key.root == caller.root && pool.key.feature == *feature)
+            .map(|(index, _)| index)
+            .collect();
+        let (listed, more) = self.holders_of(step, &pools);
+        Answer::Holders(listed, more)
+    }
+
+    /// Leases in order of their ids, a page at a time.
+    pub(crate) fn leases(
+        &self,
+        step: &Step,
+        after: Option<LeaseId>,
+        count_max: usize,
+    ) -> Vec<LeaseView> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.state
+            .leases
+            .range((from, Bound::Unbounded))
+            .take(count_max.min(LEASES_PER_PAGE_MAX))
+            .map(|(id, entry)| self.lease_view(step, *id, entry))
+            .collect()
+    }
+
+    /// The daemon at one glance.
+    pub(crate) fn status(&self, step: &Step) -> Status {
+        let stops = self.stops(step);
+        let stopped = stops
+            .iter()
+            .map(|stop| format!("{}: {}", stop.code.name(), stop.detail))
+            .collect();
+        Status {
+            epoch: self.life.epoch,
+            life: self.life.life,
+            head: self.head,
+            leases: self.state.leases.len(),
+            pools: self
+                .pools_in_use()
+                .map(|pool| self.pool_view(pool))
+                .collect(),
+            license_time: self.time.at(step.now.boot),
+            stopped,
+            degraded: self.degraded(step),
+        }
+    }
+
+    fn degraded(&self, step: &Step) -> Vec<String> {
+        let clock = self.time.worry().map(|worry| {
+            let depends = |(_, pool): (PoolIndex, &Pool)| {
+                self.why_closed(step, pool, None) == Some(Why::ClockHeld)
+            };
+            match self.state.pools().any(depends) {
+                true => format!("clock: {worry}; `clock-held` for what depends on it"),
+                false => format!("clock: {worry}"),
+            }
+        });
+        let overcommitted = self.pools_in_use().filter(|pool| pool.excess.is_some());
+        clock
+            .into_iter()
+            .chain(
+                overcommitted
+                    .map(|pool| format!("overcommitted: {}", self.overcommitted(pool).detail)),
+            )
+            .collect()
+    }
+
+    fn pools_in_use(&self) -> impl Iterator<Item = &Pool> {
+        let pools = self.state.pools().map(|(_, pool)| pool);
+        pools.filter(|pool| pool.terms.is_some() || pool.out > 0)
+    }
+
+    fn pool_view(&self, pool: &Pool) -> PoolView {
+        PoolView {
+            vendor: self.vendor_name(pool.key.root),
+            view: feature_view(pool),
+            overcommitted: pool.excess.is_some(),
+            held: pool.held,
+        }
+    }
+
+    fn lease_view(&self, step: &Step, id: LeaseId, entry: &LeaseEntry) -> LeaseView {
+        let key = &self.state.pool(entry.pool).key;
+        LeaseView {
+            id,
+            feature: format!("{}/{}", self.vendor_name(key.root), key.feature),
+            license: key.license.clone(),
+            environment: key.environment,
+            seats: entry.seats,
+            client: entry.client.fingerprint(),
+            user: entry.holder.user.clone(),
+            host: entry.holder.host.clone(),
+            display: entry.holder.display.clone(),
+            process: entry.holder.process,
+            since: entry.since,
+            free_in_ms: entry
+                .deadline
+                .map_or_else(Default::default, |it| it.since(step.now.boot)),
+            note: note(entry),
+        }
+    }
+
+    /// The name people know; the root's first digits when none is pinned.
+    fn vendor_name(&self, root: Fingerprint) -> String {
+        let license: Option<&Arc<VerifiedLicense>> = self.licenses_of(root).next();
+        let pinned = self.state.roots.iter();
+        license
+            .map(|license| license.vendor.to_string())
+            .or_else(|| {
+                let mut named = pinned.filter(|(_, key)| key.fingerprint() == root);
+                named.next().map(|(name, _)| name.to_string())
+            })
+            .unwrap_or_else(|| root.short())
+    }
+}
+
+fn feature_view(pool: &Pool) -> FeatureView {
+    let feature = pool.terms.as_ref().map(|terms| terms.feature());
+    FeatureView {
+        feature: pool.key.feature.clone(),
+        license: pool.key.license.clone(),
+        environment: pool.key.environment,
+        version: feature.and_then(|it| it.version),
+        seats: pool.seats(),
+        out: pool.out_u32(),
+        expires: feature.and_then(|it| it.expires),
+    }
+}
+
+fn note(entry: &LeaseEntry) -> Option<String> {
+    match entry {
+        LeaseEntry {
+            evicted: Some(reason),
+            ..
+        } => Some(format!("evicted: {reason}")),
+        LeaseEntry { forked: true, .. } => Some("forked".to_owned()),
+        LeaseEntry { heard: false, .. } => Some("held since restart".to_owned()),
+        _ => None,
+    }
+}
+
+/// How an environment is called.
+pub(crate) const fn environment_word(environment: Environment) -> &'static str {
+    match environment {
+        Environment::Live => "live",
+        Environment::Test => "test",
+    }
+}
