@@ -146,13 +146,28 @@ impl Host {
 
     /// Runs code of the test in this host's network: on a new thread, whose sockets and threads stay on the host.
     pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let namespace = File::open(format!("/proc/{}/ns/net", self.holder.id())).unwrap();
+        let namespace = self.network();
         let entered = || {
-            let kind = Some(LinkNameSpaceType::Network);
-            move_into_link_name_space(namespace.as_fd(), kind).unwrap();
+            join_network(&namespace);
             work()
         };
         thread::scope(|scope| scope.spawn(entered).join()).unwrap()
+    }
+
+    /// Like [`Host::enter`], but the caller goes on meanwhile.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> thread::JoinHandle<T> {
+        let namespace = self.network();
+        thread::spawn(move || {
+            join_network(&namespace);
+            work()
+        })
+    }
+
+    fn network(&self) -> File {
+        File::open(format!("/proc/{}/ns/net", self.holder.id())).unwrap()
     }
 
     /// Loses every packet from and to this host, while its link stays up: a dead switch.
@@ -217,6 +232,11 @@ impl Drop for Host {
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }
+}
+
+fn join_network(namespace: &File) {
+    let kind = Some(LinkNameSpaceType::Network);
+    move_into_link_name_space(std::os::fd::AsFd::as_fd(namespace), kind).unwrap();
 }
 
 /// `crate::module::test::{{closure}}` → `module::test`, as the test runner names it.

@@ -4,4 +4,5 @@
     reason = "a test whose ground gives way must fail"
 )]
 
+mod discovery;
 mod lan;
