@@ -95,6 +95,11 @@ impl Daemon {
         )
     }
 
+    /// Installs a license file, confirming the vendor where it is new.
+    pub fn install(&self, license: &Path) {
+        self.ask(&["license", "add", "--yes", text(license)]);
+    }
+
     /// Where clients on the same station reach it.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::new(self.station.loopback(), self.port)
@@ -103,6 +108,11 @@ impl Daemon {
     /// Site key, journal and usage log.
     pub fn state_dir(&self) -> PathBuf {
         self.directory.join("state")
+    }
+
+    /// Where administrators are heard.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.directory.join("admin.sock")
     }
 
     /// All that it has printed, over all its lives.
@@ -171,7 +181,7 @@ impl Daemon {
 
     fn with_places(&self, mut command: Command) -> Command {
         command.env("USHERD_STATE_DIR", self.state_dir());
-        command.env("USHERD_ADMIN_SOCKET", self.directory.join("admin.sock"));
+        command.env("USHERD_ADMIN_SOCKET", self.admin_socket());
         command
     }
 

@@ -256,7 +256,7 @@ fn run_inside(test: &str) {
         .args(["--pdeathsig", "KILL"])
         .args(["unshare", "-Urnmpf", "--kill-child", "--mount-proc"])
         // The shell stays first process: a program whose parent is process 1 may take itself for orphaned.
-        .args(["sh", "-c", "\"$@\"; exit $?", "sh"])
+        .args(["sh", "-c", "timeout --foreground 300 \"$@\"; exit $?", "sh"])
         .arg(env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(INSIDE, test)
