@@ -157,9 +157,12 @@ pub(crate) fn start(moment: WallMs) -> String {
     calendar::day_starting(moment).unwrap_or_else(|| calendar::rfc3339(moment))
 }
 
-/// How an ending date is written.
+/// How an ending date is written: with a reminder when exactly it ends.
 pub(crate) fn end(moment: WallMs) -> String {
-    calendar::day_ending(moment).unwrap_or_else(|| calendar::rfc3339(moment))
+    match calendar::day_ending(moment) {
+        Some(day) => format!("{day} # 24:00 UTC"),
+        None => calendar::rfc3339(moment),
+    }
 }
 
 /// How an environment is written.

@@ -95,7 +95,7 @@ impl FromStr for LeaseFile {
         let raw: RawLeaseFile = read_toml(text)?;
         if raw.format != 1 {
             let message = format!("format {}, and this build knows 1", raw.format);
-            return Err(TextError::at(text, 0..0, message).newer().into());
+            return Err(TextError::at(text, 0..0, &message).newer().into());
         }
         Ok(Self {
             endorsement: SignedEndorsement {

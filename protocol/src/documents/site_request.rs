@@ -96,7 +96,7 @@ impl VerifiedSiteRequest {
         let raw: RawSiteRequest = read_toml(parts.signed)?;
         if raw.format != 1 {
             let message = format!("format {}, and this build knows 1", raw.format);
-            return Err(TextError::at(parts.signed, 0..0, message).newer().into());
+            return Err(TextError::at(parts.signed, 0..0, &message).newer().into());
         }
         let request = SiteRequest {
             site: raw.site.0,

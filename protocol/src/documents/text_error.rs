@@ -25,7 +25,7 @@ pub(crate) fn read_toml<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Text
 
 impl TextError {
     fn of_toml(text: &str, error: &toml::de::Error) -> Self {
-        let message = error.message().to_owned();
+        let message = error.message();
         // serde's own words for what `deny_unknown_fields` and closed lists of words refuse.
         let needs_newer =
             message.starts_with("unknown field") || message.starts_with("unknown variant");
@@ -33,24 +33,27 @@ impl TextError {
         if needs_newer { error.newer() } else { error }
     }
 
-    pub(crate) fn at(text: &str, span: Range<usize>, message: String) -> Self {
+    pub(crate) fn at(text: &str, span: Range<usize>, message: &str) -> Self {
         let start = text.floor_char_boundary(span.start);
         let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        let end = text.floor_char_boundary(span.end).min(line_end).max(start);
         let line = 1 + text[..start].matches('\n').count();
-        let source = text[line_start..].lines().next().unwrap_or("");
+        // Long lines are base64: only what stands around the place is shown.
         let column = text[line_start..start].chars().count();
-        let end = text
-            .floor_char_boundary(span.end)
-            .clamp(start, line_start + source.len());
-        let carets = "^".repeat(
-            text.get(start..end)
-                .map_or(1, |it| it.chars().count())
-                .max(1),
-        );
+        let hidden = column.saturating_sub(COLUMNS_BEFORE);
+        let source = text[line_start..line_end]
+            .chars()
+            .skip(hidden)
+            .take(COLUMNS);
+        let source: String = source.map(printable).collect();
+        let carets = text[start..end].chars().count().clamp(1, COLUMNS_BEFORE);
+        let message: String = message.chars().map(printable).collect();
         let margin = " ".repeat(line.to_string().len());
         let shown = format!(
-            "line {line}: {message}\n{margin} |\n{line} | {source}\n{margin} | {}{carets}",
-            " ".repeat(column)
+            "line {line}: {message}\n{margin} |\n{line} | {source}\n{margin} | {}{}",
+            " ".repeat(column - hidden),
+            "^".repeat(carets)
         );
         Self {
             message,
@@ -73,3 +76,36 @@ impl std::fmt::Display for TextError {
 }
 
 impl std::error::Error for TextError {}
+
+/// A stranger's file must not steer the terminal that its faults are shown on.
+fn printable(c: char) -> char {
+    if c.is_control() { '\u{fffd}' } else { c }
+}
+
+const COLUMNS: usize = 100;
+const COLUMNS_BEFORE: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_is_shown_and_nothing_else() {
+        let text = format!("a = 1\nb = \"{}\"\n", "é".repeat(500));
+        let at = text.len() - 12;
+        let shown = TextError::at(&text, at..text.len(), "no\u{1b}[2J").to_string();
+        assert!(shown.starts_with("line 2: no\u{fffd}[2J\n"), "{shown}");
+        let lines: Vec<usize> = shown.lines().map(|line| line.chars().count()).collect();
+        assert!(lines.iter().all(|length| *length <= 110), "{lines:?}");
+    }
+
+    #[test]
+    fn places_at_the_end_of_a_line_or_file_are_places() {
+        for start in 0..=6 {
+            for end in 0..=7 {
+                let error = TextError::at("a\nbü\n", start..end, "no");
+                assert!(error.to_string().contains('^'));
+            }
+        }
+    }
+}

@@ -160,7 +160,6 @@ impl Lines {
             self.line("starts", &field::start(feature.starts));
         }
         if let Some(expires) = feature.expires {
-            self.comment("A date ends at 24:00 UTC.");
             self.line("expires", &field::end(expires));
         }
         let usual = [LEASE_MS_MIN, LEASE_MS_DEFAULT, LEASE_MS_MAX];

@@ -39,7 +39,7 @@ pub(super) struct LicenseText {
 pub(super) fn parse(text: &str) -> Result<LicenseText, TextError> {
     // The format first: what a newer one says may look like nonsense here.
     let Format { format } = read_toml(text)?;
-    let at = |span: Range<usize>| move |message: String| TextError::at(text, span, message);
+    let at = |span: Range<usize>| move |message: String| TextError::at(text, span, &message);
     if *format.get_ref() != FORMAT {
         let message = format!("format {}, and this build knows {FORMAT}", format.get_ref());
         return Err(at(format.span())(message).newer());
