@@ -5,4 +5,5 @@ pub mod discover;
 pub mod keyfile;
 pub mod paths;
 pub mod process;
+pub mod session;
 pub mod tls;

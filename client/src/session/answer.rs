@@ -1,0 +1,203 @@
+//! Decides what an answer means for the lease: which "no" ends it, which only delays it, and which
+//! calls for another checkout. Must not judge whether a lease is genuine: that is done before.
+
+use usher_protocol::{
+    refusal::{Refusal, RefusalCode},
+    time::{DurationMs, Now},
+};
+
+use super::{
+    Answer, Chain, Fresh, Granted, Held, LostWhy, Outcome, Output, Phase, Right, Session, Trouble,
+    exchange::spread,
+};
+
+impl Session {
+    pub(super) fn answered(
+        &mut self,
+        now: Now,
+        fresh: Fresh,
+        attempt: u64,
+        answer: Answer,
+        output: &mut Output,
+    ) {
+        let Some(c0) = self.exchange.c0(attempt) else {
+            return;
+        };
+        output.outcome = match answer {
+            Answer::Granted(granted) => self.granted(now, c0, fresh, *granted),
+            Answer::Released => self.released(),
+            Answer::Refused(refusal) => self.refused(now, fresh, refusal),
+            Answer::Unusable(reason) => self.unusable(now, reason),
+        };
+    }
+
+    fn granted(
+        &mut self,
+        now: Now,
+        c0: Now,
+        fresh: Fresh,
+        granted: Granted,
+    ) -> Option<Outcome> {
+        if matches!(self.phase, Phase::Releasing { .. } | Phase::Over(_)) {
+            return None;
+        }
+        self.chain.acknowledge();
+        // A renewal that comes after the end would be none.
+        let latest = DurationMs(granted.length.0 / 3 * 2);
+        let renew_after = spread(granted.renew_after, fresh.jitter).min(latest);
+        self.exchange.next_at(c0.boot.plus(renew_after));
+        let right = Right {
+            since: c0,
+            length: granted.length,
+        };
+        self.held = Some(Held { right, granted });
+        self.trouble = None;
+        self.attached = true;
+        match self.phase {
+            Phase::Asking { abandoned: None } => {
+                self.phase = Phase::Holding;
+                Some(Outcome::Granted)
+            }
+            Phase::Asking { .. } => {
+                self.exchange.restart(now.boot);
+                self.phase = self.releasing(now, LostWhy::Released);
+                None
+            }
+            _ => {
+                self.phase = Phase::Holding;
+                None
+            }
+        }
+    }
+
+    fn released(&mut self) -> Option<Outcome> {
+        let Phase::Releasing { why, .. } = &self.phase else {
+            return None;
+        };
+        self.phase = Phase::Over(why.clone());
+        self.exchange.rest();
+        Some(Outcome::Released)
+    }
+
+    fn refused(&mut self, now: Now, fresh: Fresh, refusal: Box<Refusal>) -> Option<Outcome> {
+        match self.phase.clone() {
+            Phase::Asking { abandoned } => {
+                self.asking_refused(now, fresh, refusal, abandoned.is_some())
+            }
+            Phase::Holding => {
+                self.holding_refused(now, fresh, refusal);
+                None
+            }
+            Phase::Lapsed { .. } => {
+                self.lapsed_refused(now, fresh, &refusal);
+                None
+            }
+            Phase::Releasing { why, .. } => {
+                if passes(refusal.code) {
+                    self.delay(now, &refusal);
+                    return None;
+                }
+                // Whatever the reason, the server does not count this lease as ours any more.
+                self.phase = Phase::Over(why);
+                Some(Outcome::Released)
+            }
+            Phase::Over(_) => None,
+        }
+    }
+
+    fn asking_refused(
+        &mut self,
+        now: Now,
+        fresh: Fresh,
+        refusal: Box<Refusal>,
+        abandoned: bool,
+    ) -> Option<Outcome> {
+        // Our own checkout was granted, its reply lost, and the lease ran out meanwhile (L5).
+        if refusal.code == RefusalCode::LeaseEnded && !abandoned && self.exchange.tries() > 1 {
+            self.begin_anew(now, fresh);
+            return None;
+        }
+        if passes(refusal.code) {
+            self.delay(now, &refusal);
+            self.last_no = Some(refusal);
+            return None;
+        }
+        self.exchange.rest();
+        self.phase = Phase::Over(LostWhy::Refused(refusal.clone()));
+        Some(Outcome::Refused(refusal))
+    }
+
+    fn holding_refused(&mut self, now: Now, fresh: Fresh, refusal: Box<Refusal>) {
+        match refusal.code {
+            RefusalCode::LeaseEnded | RefusalCode::LeaseUnknown => {
+                self.lapse_anew(now, fresh, LostWhy::Ended);
+            }
+            RefusalCode::LeaseForked => self.finish(LostWhy::Forked),
+            RefusalCode::WrongDevice => self.finish(LostWhy::WrongDevice),
+            RefusalCode::Evicted => {
+                self.trouble = Some(Trouble::Evicted(refusal.detail));
+                self.exchange.rest();
+            }
+            _ => {
+                self.delay(now, &refusal);
+                self.trouble = Some(Trouble::Refused(refusal));
+            }
+        }
+    }
+
+    fn lapsed_refused(&mut self, now: Now, fresh: Fresh, refusal: &Refusal) {
+        let Phase::Lapsed { why, anew } = self.phase.clone() else {
+            return;
+        };
+        match refusal.code {
+            RefusalCode::LeaseForked => self.finish(LostWhy::Forked),
+            RefusalCode::WrongDevice => self.finish(LostWhy::WrongDevice),
+            RefusalCode::Evicted => self.finish(LostWhy::Evicted(refusal.detail.clone())),
+            // The old lease cannot come back, another can.
+            code if !anew && !passes(code) => self.lapse_anew(now, fresh, why),
+            _ => self.delay(now, refusal),
+        }
+    }
+
+    fn unusable(&mut self, now: Now, reason: String) -> Option<Outcome> {
+        let length = self.length();
+        self.exchange.put_off_for(now.boot, length, None);
+        self.missed();
+        if let Phase::Asking { abandoned: None } = self.phase {
+            self.finish(LostWhy::Ended);
+            return Some(Outcome::Unusable(reason));
+        }
+        None
+    }
+
+    pub(super) fn lapse_anew(&mut self, now: Now, fresh: Fresh, why: LostWhy) {
+        self.phase = Phase::Lapsed { why, anew: true };
+        self.trouble = None;
+        self.begin_anew(now, fresh);
+    }
+
+    /// Another checkout: another nonce, another chain (L5, L6).
+    fn begin_anew(&mut self, now: Now, fresh: Fresh) {
+        self.nonce = fresh.nonce;
+        self.chain = Chain::new(fresh.token);
+        self.attached = false;
+        self.exchange.rest();
+        self.exchange.hurry(now.boot);
+    }
+
+    fn finish(&mut self, why: LostWhy) {
+        self.exchange.rest();
+        self.trouble = None;
+        self.phase = Phase::Over(why);
+    }
+
+    fn delay(&mut self, now: Now, refusal: &Refusal) {
+        let length = self.length();
+        self.exchange.put_off_for(now.boot, length, refusal.retry_after_ms);
+    }
+}
+
+/// Whether it is the moment that is wrong, not the request.
+fn passes(code: RefusalCode) -> bool {
+    matches!(code, RefusalCode::Busy | RefusalCode::Draining)
+}

@@ -1,0 +1,130 @@
+//! What goes into a session and what comes out of it: the whole vocabulary, as data.
+
+use usher_protocol::{
+    envelope::Signed,
+    ids::{LeaseId, Nonce, PublicKey, Token},
+    names::{FeatureName, Version},
+    refusal::Refusal,
+    time::{BootMs, DurationMs},
+    wire::{Environment, Holder, Request},
+};
+
+use super::state::Change;
+
+/// What a seat is wanted for; the same for the session's whole life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// The feature, of the vendor that the connection is for.
+    pub feature: FeatureName,
+    /// Live or test (T8).
+    pub environment: Environment,
+    /// How many seats.
+    pub seats: u32,
+    /// The lowest version that will do.
+    pub version: Option<Version>,
+    /// The length wished for.
+    pub length_ms: Option<DurationMs>,
+    /// Who asks, in our own words.
+    pub holder: Holder,
+}
+
+/// Randomness drawn for one input; what is not used is thrown away.
+#[derive(Debug, Clone, Copy)]
+pub struct Fresh {
+    /// For a new checkout.
+    pub nonce: Nonce,
+    /// For a new step of the chain (T6).
+    pub token: Token,
+    /// Over its whole range, for the spread of renewals.
+    pub jitter: u16,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Time passed; early and spurious ones are harmless.
+    Tick,
+    /// A server proved its authority (T4); its site key.
+    Connected(PublicKey),
+    /// The connection is gone, and with it all that was not answered.
+    Disconnected,
+    /// The send of that number was answered.
+    Answered(u64, Answer),
+    /// The server's push: an administrator takes that lease back, and why (L7).
+    Evicted(LeaseId, String),
+    /// The caller is done with the seat, or does not wait for it any more.
+    Release,
+}
+
+/// The answer to one send, as far as it could be believed.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// A lease that was verified and is the one asked for.
+    Granted(Box<Granted>),
+    /// To a release.
+    Released,
+    /// No.
+    Refused(Box<Refusal>),
+    /// Something that could not be believed: it counts as no answer, and the text says why.
+    Unusable(String),
+}
+
+/// A verified lease and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// Its name.
+    pub id: LeaseId,
+    /// The site that signed it.
+    pub site: PublicKey,
+    /// As it was signed.
+    pub signed: Signed,
+    /// The right's length **R** (L1).
+    pub length: DurationMs,
+    /// When to renew, from the send.
+    pub renew_after: DurationMs,
+    /// Seats of the pool out, these included.
+    pub seats_out: u32,
+    /// Seats of the pool; none is unlimited.
+    pub seats_total: Option<u32>,
+}
+
+/// What one input caused.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// To send at once. The `now` handed in is its `c0` (L1).
+    pub send: Option<Send>,
+    /// The connection answers nothing any more: look for the server anew.
+    pub reconnect: bool,
+    /// What became of the state.
+    pub change: Option<Change>,
+    /// What became of the checkout or of the release.
+    pub outcome: Option<Outcome>,
+    /// When to hand in a [`Input::Tick`]; replaces any earlier wish.
+    pub wake: Option<BootMs>,
+    /// Nothing more will come out of this session.
+    pub over: bool,
+}
+
+/// A request to send, with the number its answer must come back under.
+#[derive(Debug, Clone)]
+pub struct Send {
+    /// Unique within the session.
+    pub attempt: u64,
+    /// What to send.
+    pub request: Request,
+}
+
+/// The end of a wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The checkout got its lease.
+    Granted,
+    /// The checkout got a "no".
+    Refused(Box<Refusal>),
+    /// The checkout got an answer that cannot be believed, and why.
+    Unusable(String),
+    /// The seat is back.
+    Released,
+    /// The release was not acknowledged in time; the seat comes free when the lease ends.
+    GaveUp,
+}

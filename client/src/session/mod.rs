@@ -1,0 +1,382 @@
+//! Decides whether one lease is still ours and what to do about it: a pure state machine (L1).
+//!
+//! [`Session::handle`] takes what happened, the time and fresh randomness; it returns what to send,
+//! what changed and when to be woken. It must not read a clock, draw randomness or do I/O.
+//! Safety rests on [`Right`] alone: a driver that is late, stopped or wrong can lose a seat, never
+//! keep one.
+
+mod answer;
+mod chain;
+mod exchange;
+mod io;
+mod right;
+mod state;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
+pub use io::{Answer, Ask, Fresh, Granted, Input, Outcome, Output, Send};
+pub use right::{Right, Standing};
+pub use state::{Change, LostWhy, State, Trouble};
+
+use chain::Chain;
+use exchange::Exchange;
+use usher_protocol::{
+    ids::{LeaseId, Nonce, PublicKey},
+    refusal::Refusal,
+    time::{BootMs, DurationMs, Now},
+    wire::{Attach, Checkout, Release, Renew, Request},
+};
+
+/// One lease from its checkout to its end, over however many connections and daemon lives.
+#[derive(Debug)]
+pub struct Session {
+    ask: Ask,
+    nonce: Nonce,
+    chain: Chain,
+    phase: Phase,
+    /// The site that answers now, if one does.
+    connected: Option<PublicKey>,
+    /// Whether this connection has confirmed the lease, so that a plain renewal will do.
+    attached: bool,
+    exchange: Exchange,
+    held: Option<Held>,
+    /// Why the right is not being extended although it still stands.
+    trouble: Option<Trouble>,
+    /// The last "not now" to the checkout, for a caller whose patience ends first.
+    last_no: Option<Box<Refusal>>,
+    reported: Option<State>,
+}
+
+/// What the server last confirmed.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The right's beginning and length (L1).
+    pub right: Right,
+    /// The lease and what came with it.
+    pub granted: Granted,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Phase {
+    /// The checkout is not answered. Abandoned since then: nobody waits for it any more, so what it
+    /// may still bring is given back (L5).
+    Asking { abandoned: Option<BootMs> },
+    /// The right stands, or stood when the clocks were last read.
+    Holding,
+    /// The right ended; the seat may be had again (L6). `anew`: the old lease is over for the
+    /// server too, so only another checkout helps.
+    Lapsed { why: LostWhy, anew: bool },
+    /// The server is being told that we are done, until the moment given.
+    Releasing { why: LostWhy, until: BootMs },
+    /// Nothing more will happen.
+    Over(LostWhy),
+}
+
+impl Session {
+    /// A session that will check out as soon as it is told of a connection.
+    pub fn new(ask: Ask, now: Now, fresh: Fresh) -> Self {
+        Self {
+            ask,
+            nonce: fresh.nonce,
+            chain: Chain::new(fresh.token),
+            phase: Phase::Asking { abandoned: None },
+            connected: None,
+            attached: false,
+            exchange: Exchange::new(now.boot),
+            held: None,
+            trouble: None,
+            last_no: None,
+            reported: None,
+        }
+    }
+
+    /// Takes in one thing that happened at `now`. What it returns to send counts from this very
+    /// `now`, which is before the send as L1 wants it.
+    pub fn handle(&mut self, now: Now, fresh: Fresh, input: Input) -> Output {
+        let mut output = Output::default();
+        self.observe(now);
+        match input {
+            Input::Tick => {}
+            Input::Connected(site) => self.connect(site, now, fresh),
+            Input::Disconnected => self.disconnect(),
+            Input::Answered(attempt, answer) => {
+                self.answered(now, fresh, attempt, answer, &mut output);
+            }
+            Input::Evicted(lease, reason) => self.evicted(lease, reason),
+            Input::Release => self.release(now),
+        }
+        self.observe(now);
+        self.advance(now, fresh, &mut output);
+        self.report(now, &mut output);
+        output.over = matches!(self.phase, Phase::Over(_));
+        output.wake = self.wake(now);
+        output
+    }
+
+    /// What may be believed at `now`, from the clocks alone; nothing before the first grant.
+    pub fn state(&self, now: Now) -> Option<State> {
+        match &self.phase {
+            Phase::Asking { .. } => None,
+            Phase::Holding => Some(self.holding(now)),
+            Phase::Lapsed { why, .. } | Phase::Releasing { why, .. } | Phase::Over(why) => {
+                Some(State::Lost(why.clone()))
+            }
+        }
+    }
+
+    /// The same, and remembers what it saw: a right that was over once does not come back by a wall
+    /// clock that steps back, and doubt stays until the server confirms (L1).
+    pub fn observe(&mut self, now: Now) -> Option<State> {
+        if self.phase == Phase::Holding {
+            match self.right_standing(now) {
+                Standing::Over => self.lapse(now),
+                Standing::Unsure => self.doubt(now),
+                Standing::Stands => {}
+            }
+        }
+        self.state(now)
+    }
+
+    /// What the server last confirmed, if it ever did.
+    pub fn held(&self) -> Option<&Held> {
+        self.held.as_ref()
+    }
+
+    /// What this session asked for.
+    pub fn ask(&self) -> &Ask {
+        &self.ask
+    }
+
+    /// The last "not now" that the checkout got, if it got one.
+    pub fn last_no(&self) -> Option<&Refusal> {
+        self.last_no.as_deref()
+    }
+
+    /// The site that must answer if the running lease is to be extended; none when any will do.
+    pub fn site_needed(&self) -> Option<PublicKey> {
+        let site = self.held.as_ref().map(|held| held.granted.site);
+        site.filter(|_| matches!(self.phase, Phase::Holding | Phase::Releasing { .. }))
+    }
+
+    fn holding(&self, now: Now) -> State {
+        match self.right_standing(now) {
+            Standing::Over => State::Lost(self.lapse_reason()),
+            Standing::Unsure => State::Renewing(Trouble::Clocks),
+            Standing::Stands => match &self.trouble {
+                None => State::Active,
+                Some(trouble) => State::Renewing(trouble.clone()),
+            },
+        }
+    }
+
+    fn right_standing(&self, now: Now) -> Standing {
+        let right = self.held.as_ref().map(|held| held.right);
+        right.map_or(Standing::Over, |right| right.standing(now))
+    }
+
+    fn lapse_reason(&self) -> LostWhy {
+        match &self.trouble {
+            Some(Trouble::Evicted(reason)) => LostWhy::Evicted(reason.clone()),
+            Some(Trouble::Refused(refusal)) => LostWhy::Refused(refusal.clone()),
+            _ => LostWhy::TimedOut,
+        }
+    }
+
+    fn lapse(&mut self, now: Now) {
+        let why = self.lapse_reason();
+        self.trouble = None;
+        self.exchange.hurry(now.boot);
+        self.phase = match why {
+            // Our right is over, so the seat may go back now rather than after the guard time (L7).
+            LostWhy::Evicted(_) => self.releasing(now, why),
+            why => Phase::Lapsed { why, anew: false },
+        };
+    }
+
+    fn doubt(&mut self, now: Now) {
+        if self.trouble.is_none() {
+            self.trouble = Some(Trouble::Clocks);
+            self.exchange.hurry(now.boot);
+        }
+    }
+
+    fn connect(&mut self, site: PublicKey, now: Now, fresh: Fresh) {
+        self.connected = Some(site);
+        self.attached = false;
+        self.exchange.restart(now.boot);
+        let elsewhere = self.held.as_ref().is_some_and(|held| held.granted.site != site);
+        if let (true, Phase::Lapsed { why, anew: false }) = (elsewhere, self.phase.clone()) {
+            // Another site cannot extend this lease, but it may lend a seat of its own (L6).
+            self.lapse_anew(now, fresh, why);
+        }
+    }
+
+    fn disconnect(&mut self) {
+        self.connected = None;
+        self.attached = false;
+        self.exchange.cut();
+    }
+
+    fn evicted(&mut self, lease: LeaseId, reason: String) {
+        let ours = self.held.as_ref().is_some_and(|held| held.granted.id == lease);
+        if ours && self.phase == Phase::Holding {
+            self.trouble = Some(Trouble::Evicted(reason));
+            self.exchange.rest();
+        }
+    }
+
+    fn release(&mut self, now: Now) {
+        self.phase = match &self.phase {
+            Phase::Asking { abandoned } => Phase::Asking {
+                abandoned: Some(abandoned.unwrap_or(now.boot)),
+            },
+            // A new checkout on its way may still bring a seat: wait for it, and give it back.
+            Phase::Lapsed { anew: true, .. } if self.exchange.is_waiting() => Phase::Asking {
+                abandoned: Some(now.boot),
+            },
+            Phase::Holding | Phase::Lapsed { anew: false, .. } => {
+                self.exchange.restart(now.boot);
+                self.releasing(now, LostWhy::Released)
+            }
+            Phase::Lapsed { anew: true, .. } => Phase::Over(LostWhy::Released),
+            Phase::Releasing { .. } | Phase::Over(_) => return,
+        };
+    }
+
+    /// Past the lease's end there is nothing to give back, but an answer may still be on its way.
+    fn releasing(&self, now: Now, why: LostWhy) -> Phase {
+        let end = self.held.as_ref().map_or(now.boot, |held| held.right.end());
+        let until = end.max(now.boot.plus(RELEASE_MS_MIN));
+        Phase::Releasing { why, until }
+    }
+
+    /// Sends what is due, or notes that it could not.
+    fn advance(&mut self, now: Now, fresh: Fresh, output: &mut Output) {
+        self.give_up(now, output);
+        if matches!(self.phase, Phase::Over(_)) || !self.exchange.is_due(now.boot) {
+            return;
+        }
+        if !self.may_send() {
+            return self.missed();
+        }
+        if self.exchange.is_waiting() {
+            self.missed();
+            // Twice without an answer: the path or the address may be gone.
+            if self.exchange.tries() >= TRIES_PER_CONNECTION {
+                output.reconnect = true;
+                return self.exchange.put_off(now.boot, self.length());
+            }
+        }
+        let request = self.request(fresh);
+        let attempt = self.exchange.send(now, self.length());
+        output.send = Some(Send { attempt, request });
+    }
+
+    fn give_up(&mut self, now: Now, output: &mut Output) {
+        let (why, until) = match &self.phase {
+            Phase::Releasing { why, until } => (why.clone(), *until),
+            Phase::Asking { abandoned: Some(at) } => (LostWhy::Released, at.plus(ABANDONED_MS_MAX)),
+            _ => return,
+        };
+        if now.boot >= until {
+            self.phase = Phase::Over(why);
+            output.outcome = Some(Outcome::GaveUp);
+        }
+    }
+
+    fn missed(&mut self) {
+        if self.phase == Phase::Holding && self.trouble.is_none() {
+            self.trouble = Some(Trouble::NoAnswer);
+        }
+    }
+
+    /// A running lease can be extended by its own site alone.
+    fn may_send(&self) -> bool {
+        let needed = self.site_needed();
+        self.connected.is_some_and(|site| needed.is_none_or(|needed| needed == site))
+    }
+
+    fn request(&mut self, fresh: Fresh) -> Request {
+        match (&self.phase, &self.held) {
+            (Phase::Releasing { .. }, Some(held)) => Request::Release(Release {
+                lease: held.granted.id,
+                nonce: self.nonce,
+                link: self.chain.link(fresh.token),
+            }),
+            (Phase::Holding, Some(held)) if self.attached => Request::Renew(Renew {
+                lease: held.granted.id,
+                nonce: self.nonce,
+                link: self.chain.link(fresh.token),
+                length_ms: self.ask.length_ms,
+            }),
+            (Phase::Holding | Phase::Lapsed { anew: false, .. }, Some(held)) => {
+                Request::Attach(Attach {
+                    lease: held.granted.signed.clone(),
+                    nonce: self.nonce,
+                    link: self.chain.link(fresh.token),
+                    length_ms: self.ask.length_ms,
+                })
+            }
+            _ => Request::Checkout(self.checkout()),
+        }
+    }
+
+    /// The same in every repeat: the nonce makes it one lease (L5).
+    fn checkout(&self) -> Checkout {
+        Checkout {
+            nonce: self.nonce,
+            token: self.chain.first(),
+            feature: self.ask.feature.clone(),
+            environment: self.ask.environment,
+            seats: self.ask.seats,
+            version: self.ask.version,
+            length_ms: self.ask.length_ms,
+            holder: self.ask.holder.clone(),
+        }
+    }
+
+    fn report(&mut self, now: Now, output: &mut Output) {
+        let Some(state) = self.state(now) else {
+            return;
+        };
+        let change = self.reported.as_ref().and_then(|before| state.change_from(before));
+        output.change = change;
+        self.reported = Some(state);
+    }
+
+    fn wake(&self, now: Now) -> Option<BootMs> {
+        let due = self.exchange.due().filter(|due| *due > now.boot);
+        let end = match &self.phase {
+            Phase::Over(_) => return None,
+            // Wall clocks ring nobody, so they are looked at now and then (L1).
+            Phase::Holding => self.held.as_ref().map(|held| {
+                let watch = now.boot.plus(WATCH_MS);
+                watch.min(held.right.end().max(now.boot))
+            }),
+            Phase::Releasing { until, .. } => Some(*until),
+            Phase::Asking { abandoned } => abandoned.map(|at| at.plus(ABANDONED_MS_MAX)),
+            Phase::Lapsed { .. } => None,
+        };
+        [due, end].into_iter().flatten().min()
+    }
+
+    fn length(&self) -> Option<DurationMs> {
+        self.held.as_ref().map(|held| held.right.length)
+    }
+}
+
+/// How often a holder looks at its wall clock.
+const WATCH_MS: DurationMs = DurationMs::seconds(5);
+
+/// Unanswered sends after which the connection is given up.
+const TRIES_PER_CONNECTION: u32 = 2;
+
+/// A release is repeated at least this long, whatever is left of the lease.
+const RELEASE_MS_MIN: DurationMs = DurationMs::seconds(5);
+
+/// How long a checkout that nobody waits for any more is pursued, to give its seat back: as long as
+/// the daemon remembers its nonce (L5).
+const ABANDONED_MS_MAX: DurationMs = DurationMs::minutes(1);
