@@ -31,13 +31,7 @@ impl Session {
         };
     }
 
-    fn granted(
-        &mut self,
-        now: Now,
-        c0: Now,
-        fresh: Fresh,
-        granted: Granted,
-    ) -> Option<Outcome> {
+    fn granted(&mut self, now: Now, c0: Now, fresh: Fresh, granted: Granted) -> Option<Outcome> {
         if matches!(self.phase, Phase::Releasing { .. } | Phase::Over(_)) {
             return None;
         }
@@ -193,7 +187,8 @@ impl Session {
 
     fn delay(&mut self, now: Now, refusal: &Refusal) {
         let length = self.length();
-        self.exchange.put_off_for(now.boot, length, refusal.retry_after_ms);
+        self.exchange
+            .put_off_for(now.boot, length, refusal.retry_after_ms);
     }
 }
 

@@ -89,7 +89,9 @@ impl Exchange {
     /// belongs to none.
     pub(super) fn c0(&self, attempt: u64) -> Option<Now> {
         let mut flights = self.flights.iter();
-        flights.find(|flight| flight.attempt == attempt).map(|flight| flight.c0)
+        flights
+            .find(|flight| flight.attempt == attempt)
+            .map(|flight| flight.c0)
     }
 
     /// The step is answered; the next is due at `due`.
@@ -174,8 +176,14 @@ mod tests {
 
     #[test]
     fn t8_short_leases_are_retried_sooner() {
-        assert_eq!(steps(Some(DurationMs::minutes(1))), [5_000, 10_000, 10_000, 10_000, 10_000]);
-        assert_eq!(steps(Some(DurationMs::seconds(2))), [166, 332, 333, 333, 333]);
+        assert_eq!(
+            steps(Some(DurationMs::minutes(1))),
+            [5_000, 10_000, 10_000, 10_000, 10_000]
+        );
+        assert_eq!(
+            steps(Some(DurationMs::seconds(2))),
+            [166, 332, 333, 333, 333]
+        );
         assert_eq!(back_off(0, Some(DurationMs(1))), DurationMs(100));
     }
 

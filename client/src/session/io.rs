@@ -3,7 +3,7 @@
 use usher_protocol::{
     envelope::Signed,
     ids::{LeaseId, Nonce, PublicKey, Token},
-    names::{FeatureName, Version},
+    names::{FeatureName, LicenseId, Version},
     refusal::Refusal,
     time::{BootMs, DurationMs},
     wire::{Environment, Holder, Request},
@@ -78,6 +78,8 @@ pub struct Granted {
     pub site: PublicKey,
     /// As it was signed.
     pub signed: Signed,
+    /// The license its seats come from.
+    pub license: LicenseId,
     /// The right's length **R** (L1).
     pub length: DurationMs,
     /// When to renew, from the send.

@@ -12,11 +12,6 @@ mod io;
 mod right;
 mod state;
 
-#[cfg(test)]
-mod properties;
-#[cfg(test)]
-mod tests;
-
 pub use io::{Answer, Ask, Fresh, Granted, Input, Outcome, Output, Send};
 pub use right::{Right, Standing};
 pub use state::{Change, LostWhy, State, Trouble};
@@ -140,6 +135,14 @@ impl Session {
         self.state(now)
     }
 
+    /// Whether the state at `now` is the one last told, so that no change is due.
+    pub fn is_reported(&self, now: Now) -> bool {
+        match (self.state(now), &self.reported) {
+            (Some(state), Some(before)) => state.change_from(before).is_none(),
+            _ => true,
+        }
+    }
+
     /// What the server last confirmed, if it ever did.
     pub fn held(&self) -> Option<&Held> {
         self.held.as_ref()
@@ -207,7 +210,10 @@ impl Session {
         self.connected = Some(site);
         self.attached = false;
         self.exchange.restart(now.boot);
-        let elsewhere = self.held.as_ref().is_some_and(|held| held.granted.site != site);
+        let elsewhere = self
+            .held
+            .as_ref()
+            .is_some_and(|held| held.granted.site != site);
         if let (true, Phase::Lapsed { why, anew: false }) = (elsewhere, self.phase.clone()) {
             // Another site cannot extend this lease, but it may lend a seat of its own (L6).
             self.lapse_anew(now, fresh, why);
@@ -221,7 +227,10 @@ impl Session {
     }
 
     fn evicted(&mut self, lease: LeaseId, reason: String) {
-        let ours = self.held.as_ref().is_some_and(|held| held.granted.id == lease);
+        let ours = self
+            .held
+            .as_ref()
+            .is_some_and(|held| held.granted.id == lease);
         if ours && self.phase == Phase::Holding {
             self.trouble = Some(Trouble::Evicted(reason));
             self.exchange.rest();
@@ -278,7 +287,9 @@ impl Session {
     fn give_up(&mut self, now: Now, output: &mut Output) {
         let (why, until) = match &self.phase {
             Phase::Releasing { why, until } => (why.clone(), *until),
-            Phase::Asking { abandoned: Some(at) } => (LostWhy::Released, at.plus(ABANDONED_MS_MAX)),
+            Phase::Asking {
+                abandoned: Some(at),
+            } => (LostWhy::Released, at.plus(ABANDONED_MS_MAX)),
             _ => return,
         };
         if now.boot >= until {
@@ -296,7 +307,8 @@ impl Session {
     /// A running lease can be extended by its own site alone.
     fn may_send(&self) -> bool {
         let needed = self.site_needed();
-        self.connected.is_some_and(|site| needed.is_none_or(|needed| needed == site))
+        self.connected
+            .is_some_and(|site| needed.is_none_or(|needed| needed == site))
     }
 
     fn request(&mut self, fresh: Fresh) -> Request {
@@ -342,7 +354,10 @@ impl Session {
         let Some(state) = self.state(now) else {
             return;
         };
-        let change = self.reported.as_ref().and_then(|before| state.change_from(before));
+        let change = self
+            .reported
+            .as_ref()
+            .and_then(|before| state.change_from(before));
         output.change = change;
         self.reported = Some(state);
     }

@@ -1,0 +1,253 @@
+//! The library's front door: connect with a vendor key, check seats out (DESIGN 1).
+//!
+//! Must not decide whether a lease stands: that is the session's, read through [`Seat`].
+
+mod checkout;
+mod holder;
+
+pub use checkout::CheckoutBuilder;
+pub use holder::local_holder;
+
+use crate::{
+    config::Config,
+    connection::{Connection, Server, kind},
+    discover::Budget,
+    driver::{self, Handle, Setup},
+    error::Error,
+    keyfile::ClientIdentity,
+    paths::Paths,
+};
+use ed25519_dalek::SigningKey;
+use std::time::Duration;
+use usher_protocol::{
+    documents::vendor::{VendorKey, VendorKeyError},
+    ids::PublicKey,
+    names::FeatureName,
+    refusal::HolderView,
+    time::DurationMs,
+    wire::{Environment, FeatureView, Holder, Reply, Request},
+};
+
+/// The environment variable that names a server, or several with commas.
+pub const SERVER_VARIABLE: &str = "USHER_SERVER";
+
+/// A client of one vendor's servers. Cheap to clone; its seats live on without it.
+///
+/// It runs on a thread of its own, so that it needs no particular runtime of the caller, finds its
+/// server again by itself when the connection is lost, and re-attaches its seats (L6).
+#[derive(Debug, Clone)]
+pub struct Client {
+    handle: Handle,
+    environment: Environment,
+    holder: Holder,
+}
+
+impl Client {
+    /// Finds a server of the vendor whose key this is, and has it prove itself (T4).
+    ///
+    /// `vendor_key` is the content of the vendor's key file, as in `include_str!("acme.pub")`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] says of every server tried why it is not ours; the others are about this
+    /// machine's files and settings.
+    pub async fn connect(vendor_key: impl AsRef<[u8]>) -> Result<Self, Error> {
+        Self::builder(vendor_key)?.connect().await
+    }
+
+    /// Starts with the content of a vendor key file and leaves the rest to be chosen.
+    ///
+    /// # Errors
+    /// [`Error::VendorKey`].
+    pub fn builder(vendor_key: impl AsRef<[u8]>) -> Result<Builder, Error> {
+        let text = std::str::from_utf8(vendor_key.as_ref());
+        let text = text.map_err(|_| VendorKeyError::File("it is not text".to_owned()))?;
+        Ok(Builder::new(text.parse::<VendorKey>()?.root))
+    }
+
+    /// Seats of a feature: `client.checkout("solver").await?`, or with choices in between.
+    ///
+    /// `feature` is the name within the vendor; `acme/solver` is understood too.
+    pub fn checkout(&self, feature: &str) -> CheckoutBuilder {
+        CheckoutBuilder::new(self, feature)
+    }
+
+    /// What the server serves of this vendor, and how much of it is free.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::NotFound`] or [`Error::NoAnswer`].
+    pub async fn features(&self) -> Result<Vec<FeatureView>, Error> {
+        match self.handle.ask(Request::Features).await? {
+            Reply::Features(features) => Ok(features),
+            other => Err(wrong(&other)),
+        }
+    }
+
+    /// Who holds a feature's seats, and how many leases more there are than listed.
+    ///
+    /// # Errors
+    /// As [`Client::features`].
+    pub async fn holders(&self, feature: &FeatureName) -> Result<(Vec<HolderView>, u32), Error> {
+        match self.handle.ask(Request::Holders(feature.clone())).await? {
+            Reply::Holders(holders, more) => Ok((holders, more)),
+            other => Err(wrong(&other)),
+        }
+    }
+
+    /// The server that answered last.
+    pub fn server(&self) -> Option<Server> {
+        self.handle.server()
+    }
+
+    /// The proved connection, to ask on directly. None while it is being looked for.
+    ///
+    /// # Errors
+    /// [`Error::Local`] if the client's thread is gone.
+    pub async fn connection(&self) -> Result<Option<Connection>, Error> {
+        self.handle.connection().await
+    }
+
+    /// Live, or test because the code opted in (T8).
+    pub fn environment(&self) -> Environment {
+        self.environment
+    }
+}
+
+/// Everything about a client that can be chosen; what is not chosen comes from this machine's
+/// configuration and environment.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    root: PublicKey,
+    environment: Environment,
+    servers: Vec<String>,
+    discovery: Option<bool>,
+    surroundings: bool,
+    paths: Option<Paths>,
+    key: Option<SigningKey>,
+    holder: Option<Holder>,
+    budget: Budget,
+}
+
+impl Builder {
+    /// For the vendor whose root this is.
+    pub fn new(root: PublicKey) -> Self {
+        Self {
+            root,
+            environment: Environment::Live,
+            servers: Vec::new(),
+            discovery: None,
+            surroundings: true,
+            paths: None,
+            key: None,
+            holder: None,
+            budget: Budget::default(),
+        }
+    }
+
+    /// A server to ask, `host` or `host:port`; several calls name several. Then nobody else is asked.
+    #[must_use]
+    pub fn server(mut self, address: impl Into<String>) -> Self {
+        self.servers.push(address.into());
+        self
+    }
+
+    /// Opts in to test licenses: seats come from those, and from no live one (T8).
+    #[must_use]
+    pub fn test_licenses(mut self) -> Self {
+        self.environment = Environment::Test;
+        self
+    }
+
+    /// Whether the local network may be asked; without this call the configuration file decides.
+    #[must_use]
+    pub fn discovery(mut self, may: bool) -> Self {
+        self.discovery = Some(may);
+        self
+    }
+
+    /// Ignores `USHER_SERVER` and the configuration files.
+    #[must_use]
+    pub fn ignore_surroundings(mut self) -> Self {
+        self.surroundings = false;
+        self
+    }
+
+    /// Where the client keeps its key and its marks, instead of the XDG directories.
+    #[must_use]
+    pub fn paths(mut self, paths: Paths) -> Self {
+        self.paths = Some(paths);
+        self
+    }
+
+    /// The client key, instead of this user's on this machine.
+    #[must_use]
+    pub fn key(mut self, key: SigningKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Who is said to hold the seats, instead of this login on this host (T6).
+    #[must_use]
+    pub fn holder(mut self, holder: Holder) -> Self {
+        self.holder = Some(holder);
+        self
+    }
+
+    /// How long the search for a server may take in all; 5 s without this call.
+    #[must_use]
+    pub fn patience(mut self, wait: Duration) -> Self {
+        self.budget.wait = wait;
+        self
+    }
+
+    /// Finds a server and has it prove itself.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn connect(self) -> Result<Client, Error> {
+        let environment = self.environment;
+        let holder = self.holder.clone().unwrap_or_else(local_holder);
+        let (handle, connected) = driver::start(self.setup()?)?;
+        connected.await.map_err(|_| driver::ended())??;
+        Ok(Client {
+            handle,
+            environment,
+            holder,
+        })
+    }
+
+    fn setup(self) -> Result<Setup, Error> {
+        let paths = match self.paths {
+            Some(paths) => paths,
+            None => Paths::from_environment()?,
+        };
+        let key = match self.key {
+            Some(key) => key,
+            None => ClientIdentity::load_or_create(&paths)?,
+        };
+        let config = match self.surroundings {
+            true => Config::load(&paths)?,
+            false => Config::default(),
+        };
+        let variable = std::env::var_os(SERVER_VARIABLE).filter(|_| self.surroundings);
+        Ok(Setup {
+            root: self.root,
+            environment: self.environment,
+            key,
+            paths,
+            explicit: self.servers,
+            // What is not Unicode is no address, and the message will say so.
+            variable: variable.map(|text| text.to_string_lossy().into_owned()),
+            configuration: config.server,
+            mdns: self.discovery.or(config.mdns).unwrap_or(true),
+            budget: self.budget,
+        })
+    }
+}
+
+fn wrong(reply: &Reply) -> Error {
+    Error::Untrusted(format!("an answer to another question: {}", kind(reply)))
+}
+
+fn milliseconds(length: Duration) -> DurationMs {
+    DurationMs(u64::try_from(length.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,138 @@
+//! Decides whether a lease that came as an answer is genuine and is the one asked for (T2, T6, L8).
+
+use super::{Connection, GrantError};
+use crate::session::{Ask, Granted};
+use usher_protocol::{
+    documents::{
+        endorsement::VerifiedEndorsement,
+        lease::{Lease, VerifiedLease},
+    },
+    ids::{LeaseId, Token},
+    time::DurationMs,
+    wire::{Grant, Request},
+};
+
+/// What a lease must say to answer a request.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    /// What the seat is wanted for.
+    pub ask: Ask,
+    /// The step of the chain it must answer (T6).
+    pub token: Token,
+    /// The lease that is extended; none when it is granted.
+    pub lease: Option<LeaseId>,
+}
+
+impl Expected {
+    /// What the answer to `request` must say; none for a request that no lease answers.
+    pub fn of(ask: &Ask, request: &Request) -> Option<Self> {
+        let (token, lease) = match request {
+            Request::Checkout(checkout) => (checkout.token, None),
+            Request::Renew(renew) => (renew.link.next, Some(renew.lease)),
+            // The lease shown is our own, verified when it came: its body says which one it is.
+            Request::Attach(attach) => (attach.link.next, Some(shown(&attach.lease.body)?)),
+            _ => return None,
+        };
+        let ask = ask.clone();
+        Some(Self { ask, token, lease })
+    }
+}
+
+impl Connection {
+    /// Judges a grant; what it returns may be relied on for its length from the send (L1).
+    ///
+    /// # Errors
+    /// [`GrantError`].
+    pub async fn verify_grant(
+        &self,
+        grant: Grant,
+        expected: &Expected,
+    ) -> Result<Granted, GrantError> {
+        let site = self.inner.server.site;
+        let lease = VerifiedLease::verify(&grant.lease, &site)?;
+        let endorsed = self
+            .endorsed(&lease.license, Some(lease.license_hash))
+            .await?;
+        self.check_asked(&lease, expected)?;
+        self.check_authority(&lease, &endorsed.verified)?;
+        Ok(Granted {
+            id: lease.id,
+            site,
+            signed: grant.lease,
+            license: lease.license.clone(),
+            length: lease.length_ms,
+            renew_after: grant.renew_after_ms,
+            seats_out: grant.seats_out,
+            seats_total: grant.seats_total,
+        })
+    }
+
+    fn check_asked(&self, lease: &Lease, expected: &Expected) -> Result<(), GrantError> {
+        let ask = &expected.ask;
+        let differs = [
+            (
+                lease.client != self.inner.client,
+                "it is for another client key",
+            ),
+            (lease.feature != ask.feature, "it is for another feature"),
+            (
+                lease.environment != ask.environment,
+                "it is of another environment",
+            ),
+            (
+                lease.seats != ask.seats,
+                "it is for another number of seats",
+            ),
+            (lease.holder != ask.holder, "it names another holder"),
+            (lease.token != expected.token, "it answers another step"),
+            (
+                expected.lease.is_some_and(|id| id != lease.id),
+                "it is another lease",
+            ),
+        ];
+        match differs.into_iter().find(|(differs, _)| *differs) {
+            Some((_, what)) => Err(GrantError::Differs(what)),
+            None => Ok(()),
+        }
+    }
+
+    fn check_authority(
+        &self,
+        lease: &Lease,
+        endorsement: &VerifiedEndorsement,
+    ) -> Result<(), GrantError> {
+        let feature = endorsement
+            .feature(&lease.feature)
+            .ok_or(GrantError::Exceeds("its license does not have the feature"))?;
+        let exceeds = [
+            (lease.root != endorsement.root, "it is of another vendor"),
+            (
+                lease.environment != endorsement.environment,
+                "its license is of another environment",
+            ),
+            (
+                lease.epoch != self.inner.server.epoch,
+                "it is of another life of the server",
+            ),
+            (lease.length_ms == DurationMs::ZERO, "it has no length"),
+            (
+                lease.length_ms > feature.lease_ms_max,
+                "it is longer than allowed",
+            ),
+            (
+                feature.expires.is_some_and(|end| lease.not_after > end),
+                "it outlives its license",
+            ),
+        ];
+        match exceeds.into_iter().find(|(exceeds, _)| *exceeds) {
+            Some((_, what)) => Err(GrantError::Exceeds(what)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn shown(body: &[u8]) -> Option<LeaseId> {
+    usher_protocol::codec::decode::<Lease>(body)
+        .ok()
+        .map(|lease| lease.id)
+}

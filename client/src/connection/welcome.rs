@@ -1,0 +1,115 @@
+//! Decides whether a server has authority: `Hello`, `Welcome`, and the endorsement in it (T4, T8).
+
+use super::ConnectError;
+use quinn::{RecvStream, SendStream};
+use usher_protocol::{
+    documents::endorsement::{EndorsementError, SignedEndorsement, VerifiedEndorsement},
+    ids::{Fingerprint, PublicKey},
+    limits::HOLDER_BYTES_MAX,
+    refusal::{Refusal, RefusalCode},
+    wire::{ClientFrame, Environment, Hello, Reply, ServerFrame, WIRE_VERSION, Welcome},
+};
+
+/// What a server must prove to be ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The vendor's root, the one thing that is believed (T3).
+    pub root: PublicKey,
+    /// Live, or test because the code opted in (T8).
+    pub environment: Environment,
+    /// The one site that will do, while a lease of it runs.
+    pub site: Option<PublicKey>,
+}
+
+/// An endorsement as it came and as it was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endorsed {
+    /// To keep beside a lease, so that it can be verified off line (T3).
+    pub signed: SignedEndorsement,
+    /// What it says.
+    pub verified: VerifiedEndorsement,
+}
+
+impl Wanted {
+    /// A server shows a live license before a test one, so a test one means that it has no other.
+    pub(super) fn check_environment(&self, shown: &Endorsed) -> Result<(), ConnectError> {
+        match (self.environment, shown.verified.environment) {
+            (Environment::Live, Environment::Test) => Err(ConnectError::TestOnly),
+            _ => Ok(()),
+        }
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.root.fingerprint()
+    }
+}
+
+impl Endorsed {
+    /// Verifies down from the wanted root, and that it endorses `site`, the key TLS proved.
+    pub(super) fn verify(
+        signed: SignedEndorsement,
+        wanted: &Wanted,
+        site: &PublicKey,
+    ) -> Result<Self, ConnectError> {
+        let verified = VerifiedEndorsement::verify(&signed, &wanted.root)
+            .and_then(|verified| verified.for_site(site))
+            .map_err(|error| match error {
+                EndorsementError::OtherRoot { found } => ConnectError::WrongVendor {
+                    found,
+                    wanted: wanted.fingerprint(),
+                },
+                other => ConnectError::NotEndorsed(other),
+            })?;
+        Ok(Self { signed, verified })
+    }
+}
+
+/// Says `Hello` and reads what comes back; nothing in it is believed yet but its form.
+pub(super) async fn exchange(
+    send: &mut SendStream,
+    receive: &mut RecvStream,
+    wanted: &Wanted,
+) -> Result<Welcome, ConnectError> {
+    let hello = ClientFrame::Hello(Hello {
+        version_min: WIRE_VERSION,
+        version_max: WIRE_VERSION,
+        root: wanted.fingerprint(),
+    });
+    let bytes = hello
+        .encode()
+        .map_err(|error| ConnectError::Local(error.to_string()))?;
+    (send.write_all(&bytes).await).map_err(|error| ConnectError::Unreachable(error.to_string()))?;
+    let frame = super::exchange::read_frame(receive)
+        .await
+        .map_err(|error| ConnectError::Unreachable(error.to_string()))?;
+    match frame {
+        ServerFrame::Welcome(welcome) if welcome.version == WIRE_VERSION => Ok(welcome),
+        ServerFrame::Welcome(welcome) => Err(ConnectError::UnsupportedVersion(format!(
+            "the server chose version {}, this build speaks {WIRE_VERSION}",
+            welcome.version
+        ))),
+        ServerFrame::Reply(_, Reply::Refused(refusal)) => Err(refused(refusal)),
+        ServerFrame::Reply(_, other) => Err(ConnectError::Protocol(format!(
+            "{} instead of a welcome",
+            super::kind(&other)
+        ))),
+        ServerFrame::Push(_) => Err(ConnectError::Protocol(
+            "a push instead of a welcome".to_owned(),
+        )),
+    }
+}
+
+fn refused(refusal: Refusal) -> ConnectError {
+    match refusal.code {
+        RefusalCode::UnsupportedVersion => ConnectError::UnsupportedVersion(refusal.detail),
+        _ => ConnectError::Refused(Box::new(refusal)),
+    }
+}
+
+/// A server's name for itself, safe to print and of bounded length.
+pub(super) fn printable(name: &str) -> String {
+    let clean = name
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    clean.take(HOLDER_BYTES_MAX).collect()
+}

@@ -1,0 +1,250 @@
+//! The library's errors: one enum to match on, each message ending with what to do next (A4).
+//! Also decides the command's exit code for each. Must not hide what a server said.
+
+use crate::{
+    clock::AlarmError,
+    config::ConfigError,
+    connection::{CallError, ConnectError},
+    discover::{BadWish, NotFound, Origin, Reason},
+    keyfile::KeyFileError,
+    paths::PathError,
+    trust::TrustError,
+};
+use std::{fmt, sync::Arc};
+use usher_protocol::{
+    documents::vendor::VendorKeyError,
+    names::NameError,
+    refusal::{Refusal, RefusalCode},
+};
+
+/// Why a call of this library failed.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Error {
+    /// The vendor key that the program was built with is none.
+    VendorKey(VendorKeyError),
+    /// A name or version that is none.
+    Name(NameError),
+    /// A number or length out of bounds; which, and what is allowed.
+    OutOfBounds(String),
+    /// There is no place for the client's files.
+    Paths(Arc<PathError>),
+    /// The client key cannot be had.
+    Key(Arc<KeyFileError>),
+    /// The configuration file is wrong.
+    Configuration(Arc<ConfigError>),
+    /// The trusted roots cannot be read.
+    Trust(Arc<TrustError>),
+    /// A server address that is none.
+    Address(BadWish),
+    /// No server that was found is ours; why not, for each.
+    NotFound(Arc<NotFound<ConnectError>>),
+    /// The server said no.
+    Refused(Box<Refusal>),
+    /// The server did not answer in time.
+    NoAnswer(String),
+    /// The server's answer cannot be believed; why.
+    Untrusted(String),
+    /// A lease file cannot be used; why.
+    LeaseFile(String),
+    /// This process lacks what the library needs once; what.
+    Local(String),
+}
+
+/// Exit codes of the command (FIELD: exit codes).
+pub mod exit {
+    /// A name, number or flag that makes no sense.
+    pub const USAGE: u8 = 2;
+    /// No server could be reached.
+    pub const UNREACHABLE: u8 = 69;
+    /// No seat was free, or none came free in time.
+    pub const NO_SEAT: u8 = 75;
+    /// The seat was lost.
+    pub const LOST: u8 = 76;
+    /// The server's answer is a "no" that waiting does not change.
+    pub const REFUSED: u8 = 77;
+    /// Files or settings of this machine are wrong.
+    pub const CONFIGURATION: u8 = 78;
+}
+
+impl Error {
+    /// The exit code a command should end with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Name(_) | Self::OutOfBounds(_) => exit::USAGE,
+            Self::Address(wish) if wish.origin == Origin::Explicit => exit::USAGE,
+            Self::VendorKey(_)
+            | Self::Paths(_)
+            | Self::Key(_)
+            | Self::Configuration(_)
+            | Self::Trust(_)
+            | Self::Address(_)
+            | Self::LeaseFile(_)
+            | Self::Local(_) => exit::CONFIGURATION,
+            Self::NotFound(missed) => refusal_in(missed).map_or(exit::UNREACHABLE, refusal_exit),
+            Self::NoAnswer(_) => exit::UNREACHABLE,
+            Self::Refused(refusal) => refusal_exit(refusal),
+            Self::Untrusted(_) => exit::REFUSED,
+        }
+    }
+
+    /// The refusal, if it was a server that said no.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            Self::NotFound(missed) => refusal_in(missed),
+            _ => None,
+        }
+    }
+
+    fn next_step(&self) -> Option<String> {
+        Some(match self {
+            Self::VendorKey(_) => {
+                "build the program with the vendor's key file, as `usher-issuer key show` prints it"
+                    .into()
+            }
+            Self::Name(_) => "see `usher features` for the names served".into(),
+            Self::OutOfBounds(_) => "choose a value within these bounds".into(),
+            Self::NoAnswer(_) => {
+                "try again, and if it lasts, ask the server's admin for `usherd status`".into()
+            }
+            Self::Untrusted(_) => {
+                "ask the server's admin for `usherd doctor`, and do not use this server until then"
+                    .into()
+            }
+            Self::Refused(refusal) => refusal_step(refusal),
+            Self::LeaseFile(_) => "see `usher status` for the leases of this machine".into(),
+            Self::Local(_) => "close other programs or raise their limits, then try again".into(),
+            Self::Configuration(_) => "correct the file".into(),
+            Self::Address(_)
+            | Self::Paths(_)
+            | Self::Key(_)
+            | Self::Trust(_)
+            | Self::NotFound(_) => {
+                return None;
+            }
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    /// What happened, and on a last line what to do next.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::VendorKey(error) => write!(f, "{error}"),
+            Self::Name(error) => write!(f, "{error}"),
+            Self::OutOfBounds(text) | Self::Local(text) => f.write_str(text),
+            Self::Paths(error) => write!(f, "{error}"),
+            Self::Key(error) => write!(f, "{error}"),
+            Self::Configuration(error) => write!(f, "{error}"),
+            Self::Trust(error) => write!(f, "{error}"),
+            Self::Address(error) => write!(f, "{error}"),
+            Self::NotFound(missed) => write!(f, "{missed}"),
+            Self::Refused(refusal) => write_refusal(f, refusal),
+            Self::NoAnswer(text) => write!(f, "the server does not answer: {text}"),
+            Self::Untrusted(text) => write!(f, "the server's answer cannot be believed: {text}"),
+            Self::LeaseFile(text) => write!(f, "lease file: {text}"),
+        }?;
+        match self.next_step() {
+            Some(step) => write!(f, "\nnext: {step}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+fn write_refusal(f: &mut fmt::Formatter<'_>, refusal: &Refusal) -> fmt::Result {
+    write!(f, "{}: {}", refusal.code.name(), refusal.detail)?;
+    if let Some(rule) = &refusal.rule {
+        write!(f, "\n  rule: {} ({}:{})", rule.text, rule.file, rule.line)?;
+    }
+    for holder in &refusal.holders {
+        write!(f, "\n  held by {}@{}", holder.user, holder.host)?;
+        write!(
+            f,
+            ": {} of it, free in {} unless renewed",
+            holder.seats, holder.free_in_ms
+        )?;
+    }
+    if refusal.holders_more > 0 {
+        write!(f, "\n  and {} more", refusal.holders_more)?;
+    }
+    if let Some(support) = &refusal.support {
+        write!(f, "\n  vendor: {support}")?;
+    }
+    Ok(())
+}
+
+fn refusal_step(refusal: &Refusal) -> String {
+    let wait = refusal.retry_after_ms.or(refusal.earliest_free_ms);
+    match (refusal.code, wait) {
+        (RefusalCode::NoSeat, Some(wait)) => {
+            format!("a seat may come free within {wait}; try again, or ask one of its holders")
+        }
+        (RefusalCode::NoSeat, None) => "try again later, or ask one of its holders".to_owned(),
+        (RefusalCode::UnknownFeature | RefusalCode::VersionNotServed, _) => {
+            "see `usher features` for what is served".to_owned()
+        }
+        (RefusalCode::TooManySeats, _) => "ask for fewer seats".to_owned(),
+        (RefusalCode::LeaseEnded | RefusalCode::LeaseUnknown, _) => "check out anew".to_owned(),
+        (RefusalCode::LeaseForked | RefusalCode::WrongDevice | RefusalCode::NonceReused, _) => {
+            "check out a seat of its own on this machine".to_owned()
+        }
+        (RefusalCode::UnsupportedVersion, _) => "update the older side".to_owned(),
+        (code, Some(wait)) if is_passing(code) => format!("try again in {wait}"),
+        _ => "ask the server's admin for `usherd status`".to_owned(),
+    }
+}
+
+fn refusal_exit(refusal: &Refusal) -> u8 {
+    match refusal.code {
+        RefusalCode::NoSeat | RefusalCode::Overcommitted => exit::NO_SEAT,
+        code if is_passing(code) => exit::NO_SEAT,
+        RefusalCode::BadRequest | RefusalCode::TooManySeats => exit::USAGE,
+        _ => exit::REFUSED,
+    }
+}
+
+fn is_passing(code: RefusalCode) -> bool {
+    matches!(
+        code,
+        RefusalCode::Busy
+            | RefusalCode::Draining
+            | RefusalCode::Holding
+            | RefusalCode::StorageTrouble
+    )
+}
+
+fn refusal_in(missed: &NotFound<ConnectError>) -> Option<&Refusal> {
+    missed
+        .failures
+        .iter()
+        .find_map(|failure| match &failure.reason {
+            Reason::Refused(ConnectError::Refused(refusal)) => Some(refusal.as_ref()),
+            _ => None,
+        })
+}
+
+macro_rules! from {
+    ($($source:ty => $make:expr),+ $(,)?) => {
+        $(impl From<$source> for Error {
+            fn from(error: $source) -> Self {
+                $make(error)
+            }
+        })+
+    };
+}
+
+from! {
+    VendorKeyError => Error::VendorKey,
+    NameError => Error::Name,
+    PathError => |error| Error::Paths(Arc::new(error)),
+    KeyFileError => |error| Error::Key(Arc::new(error)),
+    ConfigError => |error| Error::Configuration(Arc::new(error)),
+    TrustError => |error| Error::Trust(Arc::new(error)),
+    BadWish => Error::Address,
+    NotFound<ConnectError> => |missed| Error::NotFound(Arc::new(missed)),
+    AlarmError => |error: AlarmError| Error::Local(error.to_string()),
+    CallError => |error: CallError| Error::NoAnswer(error.to_string()),
+}
