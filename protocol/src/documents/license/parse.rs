@@ -222,3 +222,7 @@ impl Rules {
         Ok((min, default, max))
     }
 }
+
+#[cfg(test)]
+#[path = "parse_tests.rs"]
+mod tests;

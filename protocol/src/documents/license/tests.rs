@@ -266,3 +266,47 @@ fn what_the_vendor_revoked_is_refused() {
     };
     assert_eq!(verified.verify_against(&foreign), Ok(()));
 }
+
+#[test]
+fn the_largest_license_still_fits_one_frame() {
+    let mut large = license();
+    large.id = "l".repeat(crate::limits::ID_BYTES_MAX).parse().unwrap();
+    large.customer_id = "c".repeat(crate::limits::ID_BYTES_MAX).parse().unwrap();
+    large.serial = i64::MAX.unsigned_abs();
+    large.features = (0..crate::limits::FEATURES_PER_LICENSE_MAX)
+        .map(|number| Feature {
+            version: Some(
+                "4000000000.4000000000.4000000000.4000000000"
+                    .parse()
+                    .unwrap(),
+            ),
+            borrow_ms_max: crate::limits::BORROW_MS_MAX,
+            ..feature(&format!("{number:048}"), Some(1))
+        })
+        .collect();
+    let verified = VerifiedLicense::verify(issue_text(&large).unwrap().as_bytes()).unwrap();
+    let welcome = crate::wire::ServerFrame::Welcome(crate::wire::Welcome {
+        version: 1,
+        endorsement: verified.signed_endorsement().clone(),
+        licenses_more: vec![large.id; 16],
+        epoch: crate::ids::Epoch(u64::MAX),
+        life: crate::ids::LifeId([1; 16]),
+        server: "s".repeat(255),
+        wall: WallMs(u64::MAX),
+    });
+    assert!(welcome.encode().is_ok());
+}
+
+#[test]
+fn every_refusal_has_a_next_step() {
+    let file = issue_text(&license()).unwrap();
+    for broken in [
+        "",
+        "x = 1\n",
+        &file[..file.len() - 1],
+        &file.replace("solver", "solvex"),
+    ] {
+        let error = VerifiedLicense::verify(broken.as_bytes()).unwrap_err();
+        assert!(error.next_step().len() > 20);
+    }
+}
