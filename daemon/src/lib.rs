@@ -3,7 +3,14 @@
 pub mod admin;
 pub mod advert;
 pub mod cli;
+pub mod clones;
 pub mod config;
+pub mod core;
 pub mod journal;
 pub mod limits;
+pub mod notify;
+pub mod quic;
+pub mod records;
+pub mod serve;
+pub mod site;
 pub mod usage;

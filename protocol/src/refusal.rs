@@ -148,6 +148,7 @@ refusal_codes! {
     402 UnknownVendor "unknown-vendor" "The daemon serves no license of this vendor root.";
     403 HelloFirst "hello-first" "Something came before the `Hello`.";
     404 NotAllowed "not-allowed" "Only an administrator may do this.";
+    405 RootUnconfirmed "root-unconfirmed" "The first license of a vendor needs its root confirmed by an administrator (T3).";
 }
 
 #[cfg(test)]

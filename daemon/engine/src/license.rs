@@ -126,10 +126,11 @@ impl Engine {
             }
             None if confirmed == Some(root.fingerprint()) => {}
             None => {
-                return Err(not_installed(format!(
+                let detail = format!(
                     "the first license of `{vendor}`: compare its root fingerprint {} with the vendor's, then confirm it",
                     root.fingerprint()
-                )));
+                );
+                return Err(Box::new(Refusal::new(RefusalCode::RootUnconfirmed, detail)));
             }
         }
         match self.state.licenses.get(&license.id) {

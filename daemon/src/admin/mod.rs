@@ -4,4 +4,11 @@
 //! decide what an administrator may do: the socket's mode does (0660, group `usherd`), and the engine.
 
 pub mod client;
+mod peer;
 pub mod protocol;
+mod report;
+mod server;
+mod socket;
+
+pub use server::{AdminParts, ReloadRequest, serve};
+pub use socket::{AdminSocket, SocketError};

@@ -57,6 +57,8 @@ pub enum Ask {
     },
     /// What is installed.
     Licenses,
+    /// The signed request to mail to a vendor.
+    Request,
     /// Install or replace a license.
     LicenseAdd {
         /// The whole file.
@@ -100,6 +102,8 @@ pub enum Answer {
     Leases(Vec<LeaseReport>),
     /// To [`Ask::Licenses`].
     Licenses(Vec<LicenseReport>),
+    /// To [`Ask::Request`]: the whole file.
+    Request(String),
     /// To [`Ask::LicenseAdd`].
     Installed(Box<LicenseReport>),
     /// To [`Ask::LicenseAdd`]: the first license of this vendor; ask again with its root confirmed (T3).

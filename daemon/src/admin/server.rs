@@ -1,0 +1,278 @@
+//! Hears administrators: one task for each connection, one answer for each line.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::UnixStream,
+    sync::{Semaphore, mpsc, oneshot, watch},
+};
+use usher_client::clock::{Clock, WallMs};
+use usher_engine::api::{self, AdminAsk};
+use usher_protocol::{
+    documents::license::VerifiedLicense,
+    ids::Fingerprint,
+    refusal::{Refusal, RefusalCode},
+};
+
+use super::{
+    AdminSocket, peer,
+    protocol::{
+        ADMIN_VERSION, Answer, Ask, BackupReport, Question, ReloadReport, Reply, StatusReport,
+    },
+    report,
+};
+use crate::{advert::AdvertState, core::CoreHandle, limits, quic::Server, site::SiteKey};
+
+/// What answers are made of.
+#[derive(Debug)]
+pub struct AdminParts {
+    /// Where questions go.
+    pub core: CoreHandle,
+    /// Signs the site request.
+    pub site: Arc<SiteKey>,
+    /// The server's name for people.
+    pub name: String,
+    /// When this life began.
+    pub started: WallMs,
+    /// The network face.
+    pub server: Arc<Server>,
+    /// How the advert is.
+    pub advert: watch::Receiver<AdvertState>,
+    /// Asks for a reload of the configuration.
+    pub reloads: mpsc::Sender<ReloadRequest>,
+    /// Where backups are put.
+    pub backups: PathBuf,
+}
+
+/// Somebody waits for a reload's outcome; an error is a message for people.
+pub type ReloadRequest = oneshot::Sender<Result<ReloadReport, String>>;
+
+/// Serves the socket until the task is dropped.
+pub async fn serve(socket: AdminSocket, parts: Arc<AdminParts>) {
+    let places = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS_MAX));
+    loop {
+        // Past the bound the next administrator waits in the socket's own queue.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        match socket.listener.accept().await {
+            Ok((stream, _)) => {
+                let parts = Arc::clone(&parts);
+                tokio::spawn(async move {
+                    let _place = place;
+                    if let Err(error) = hear(stream, &parts).await {
+                        tracing::debug!("an admin connection ended: {error}");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!("the admin socket takes nobody: {error}");
+                tokio::time::sleep(limits::LINGER_MS.to_std()).await;
+            }
+        }
+    }
+}
+
+async fn hear(stream: UnixStream, parts: &AdminParts) -> io::Result<()> {
+    let actor = peer::actor(&stream);
+    let mut stream = BufReader::new(stream);
+    loop {
+        let read = tokio::time::timeout(limits::ADMIN_IDLE_MS_MAX.to_std(), line(&mut stream));
+        let Ok(line) = read.await else { return Ok(()) };
+        let Some(line) = line? else { return Ok(()) };
+        let answer = match question(&line) {
+            Ok(ask) => parts.answer(&actor, ask).await,
+            Err(message) => Answer::failed(message),
+        };
+        let reply = Reply {
+            version: ADMIN_VERSION,
+            answer,
+        };
+        let mut bytes = serde_json::to_vec(&reply)?;
+        bytes.push(b'\n');
+        stream.get_mut().write_all(&bytes).await?;
+    }
+}
+
+/// One line, bounded; none at the end.
+async fn line(stream: &mut BufReader<UnixStream>) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let limit = limits::ADMIN_QUESTION_BYTES_MAX as u64;
+    stream.take(limit).read_until(b'\n', &mut line).await?;
+    match line.last() {
+        None => Ok(None),
+        Some(b'\n') => Ok(Some(line)),
+        Some(_) => Err(io::Error::other("a question without end")),
+    }
+}
+
+fn question(line: &[u8]) -> Result<Ask, String> {
+    let wrong_version = |found: &str| {
+        format!(
+            "this usherd speaks admin version {ADMIN_VERSION}, the command {found}; use the usherd command of the running daemon's version"
+        )
+    };
+    let version = serde_json::from_slice::<serde_json::Value>(line)
+        .ok()
+        .and_then(|value| value.get("version")?.as_u64());
+    match version {
+        Some(version) if version == u64::from(ADMIN_VERSION) => {}
+        Some(other) => return Err(wrong_version(&other.to_string())),
+        None => return Err(wrong_version("none")),
+    }
+    serde_json::from_slice::<Question>(line)
+        .map(|question| question.ask)
+        .map_err(|error| format!("the question makes no sense: {error}"))
+}
+
+impl AdminParts {
+    async fn answer(&self, actor: &str, ask: Ask) -> Answer {
+        match ask {
+            Ask::Status => self.status(actor).await,
+            Ask::Request => match self.site.request() {
+                Ok(text) => Answer::Request(text),
+                Err(error) => Answer::failed(error.to_string()),
+            },
+            Ask::LicenseAdd { text, root } => self.license_add(actor, &text, root).await,
+            Ask::Reload => self.reload().await,
+            Ask::Backup => self.backup().await,
+            other => match engine_ask(other) {
+                Some(ask) => self.ask(actor, ask).await,
+                None => Answer::failed("this usherd does not know that verb"),
+            },
+        }
+    }
+
+    async fn ask(&self, actor: &str, ask: AdminAsk) -> Answer {
+        let who = actor.to_owned();
+        match self.core.ask_admin(who, ask).await {
+            api::Answer::Licenses(views) => {
+                Answer::Licenses(views.into_iter().map(report::license).collect())
+            }
+            api::Answer::Leases(views) => {
+                Answer::Leases(views.into_iter().map(report::lease).collect())
+            }
+            api::Answer::Installed(view) => Answer::Installed(Box::new(report::license(*view))),
+            api::Answer::Done => Answer::Done,
+            api::Answer::Refused(refusal) => refused(*refusal),
+            other => {
+                tracing::error!("the engine answered an administrator with {other:?}");
+                Answer::failed("usherd answered out of turn; please report it")
+            }
+        }
+    }
+
+    async fn status(&self, actor: &str) -> Answer {
+        let who = actor.to_owned();
+        match self.core.ask_admin(who, AdminAsk::Status).await {
+            api::Answer::Status(status) => Answer::Status(Box::new(self.report(*status))),
+            api::Answer::Refused(refusal) => refused(*refusal),
+            other => {
+                tracing::error!("the engine answered Status with {other:?}");
+                Answer::failed("usherd answered out of turn; please report it")
+            }
+        }
+    }
+
+    fn report(&self, status: api::Status) -> StatusReport {
+        let listen = self.server.addresses().into_iter();
+        StatusReport {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            name: self.name.clone(),
+            site: self.site.public.to_string(),
+            listen: listen.map(|address| address.to_string()).collect(),
+            advert: self.advert.borrow().to_string(),
+            started: self.started,
+            epoch: status.epoch.0,
+            life: status.life.to_string(),
+            head: status.head.0,
+            connections: self.server.connections(),
+            leases: status.leases,
+            license_time: status.license_time,
+            pools: status.pools.into_iter().map(report::pool).collect(),
+            stopped: status.stopped,
+            degraded: status.degraded,
+        }
+    }
+
+    /// The whole chain is checked here, at the edge (T2); the rest is the engine's (T3, T7).
+    async fn license_add(&self, actor: &str, text: &str, root: Option<Fingerprint>) -> Answer {
+        let license = match VerifiedLicense::verify(text.as_bytes()) {
+            Ok(license) => Arc::new(license),
+            Err(error) => return Answer::failed(format!("{error}; {}", error.next_step())),
+        };
+        let ask = AdminAsk::InstallLicense {
+            license: Arc::clone(&license),
+            root_confirmed: root,
+        };
+        let unconfirmed = RefusalCode::RootUnconfirmed.name();
+        match self.ask(actor, ask).await {
+            Answer::Refused { code, .. } if code == unconfirmed => Answer::ConfirmRoot {
+                vendor: license.vendor.to_string(),
+                root: license.root().fingerprint(),
+            },
+            other => other,
+        }
+    }
+
+    async fn reload(&self) -> Answer {
+        let (sender, receiver) = oneshot::channel();
+        if self.reloads.send(sender).await.is_err() {
+            return Answer::failed("usherd is stopping; try again when it is back");
+        }
+        match receiver.await {
+            Ok(Ok(report)) => Answer::Reloaded(report),
+            Ok(Err(message)) => Answer::failed(message),
+            Err(_) => Answer::failed("usherd is stopping; try again when it is back"),
+        }
+    }
+
+    async fn backup(&self) -> Answer {
+        if let Err(error) = usher_client::paths::files::private_directory(&self.backups) {
+            let path = self.backups.display();
+            return Answer::failed(format!(
+                "cannot make {path}: {error}; let the user that runs usherd write there"
+            ));
+        }
+        // The clock makes the name new: an existing file would be an error of the journal.
+        let name = format!("usherd-{}.snapshot", Clock::new().now().wall.0);
+        match self.core.snapshot(self.backups.join(name)).await {
+            Ok(info) => Answer::Backup(BackupReport {
+                path: info.path,
+                bytes: info.bytes,
+                head: info.header.head,
+                records: info.records,
+                log_number: info.header.log.number,
+            }),
+            Err(message) => Answer::failed(message),
+        }
+    }
+}
+
+/// The verbs that the engine alone answers.
+fn engine_ask(ask: Ask) -> Option<AdminAsk> {
+    Some(match ask {
+        Ask::Leases { after, count_max } => AdminAsk::Leases {
+            after,
+            count_max: count_max.clamp(1, limits::ADMIN_LEASES_PER_PAGE_MAX),
+        },
+        Ask::Licenses => AdminAsk::Licenses,
+        Ask::LicenseRemove { id } => AdminAsk::RemoveLicense(id),
+        Ask::Evict { lease, reason } => AdminAsk::Evict { lease, reason },
+        Ask::ConfirmClock => AdminAsk::ConfirmClock,
+        Ask::KeepThisClone => AdminAsk::KeepThisClone,
+        Ask::AcceptRollback => AdminAsk::AcceptRollback,
+        Ask::Status | Ask::Request | Ask::LicenseAdd { .. } | Ask::Reload | Ask::Backup => {
+            return None;
+        }
+    })
+}
+
+fn refused(refusal: Refusal) -> Answer {
+    Answer::Refused {
+        code: refusal.code.name().to_owned(),
+        detail: refusal.detail,
+        support: refusal.support,
+    }
+}

@@ -1,0 +1,118 @@
+//! The asynchronous edge of the core: put a question on its queue, get the answer after the commit.
+//!
+//! A full queue answers `busy` at once and a stopped core `draining`: never a stall (A3).
+
+use std::path::PathBuf;
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+use usher_engine::api::{AdminAsk, Answer, Caller, ClientAsk};
+use usher_protocol::{
+    ids::LifeId,
+    refusal::{Refusal, RefusalCode},
+    wire::Push,
+};
+
+use super::item::{Item, Outlet};
+use crate::{journal::SnapshotInfo, limits};
+
+/// Where questions are put. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct CoreHandle {
+    pub(super) queue: mpsc::Sender<Item>,
+    pub(super) news: broadcast::Sender<Push>,
+}
+
+/// An answer to one of a connection's requests.
+#[derive(Debug)]
+pub struct Answered {
+    /// The request's number.
+    pub number: u64,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// Where a connection's answers go; its capacity is at least the requests it may have outstanding.
+pub type AnswerSink = mpsc::Sender<Answered>;
+
+impl CoreHandle {
+    /// Asks for a client and waits for the answer.
+    pub async fn ask(&self, caller: Caller, ask: ClientAsk) -> Answer {
+        self.once(|outlet| Item::Client(caller, ask, outlet)).await
+    }
+
+    /// Asks for an administrator and waits for the answer.
+    pub async fn ask_admin(&self, actor: String, ask: AdminAsk) -> Answer {
+        self.once(|outlet| Item::Admin(actor, ask, outlet)).await
+    }
+
+    /// Asks for a client; the answer goes to `sink` under `number`.
+    ///
+    /// # Errors
+    /// The refusal to send at once when the queue is full or the core has stopped.
+    pub fn post(
+        &self,
+        caller: Caller,
+        ask: ClientAsk,
+        number: u64,
+        sink: &AnswerSink,
+    ) -> Result<(), Box<Refusal>> {
+        let outlet = Outlet::Connection(sink.clone(), number);
+        self.put(Item::Client(caller, ask, outlet))
+    }
+
+    /// Copies the live state as of now into the new file `target` (S6).
+    ///
+    /// # Errors
+    /// A message for people. A copy that fails for the disk's sake ends the daemon (L13).
+    pub async fn snapshot(&self, target: PathBuf) -> Result<SnapshotInfo, String> {
+        let (sender, receiver) = oneshot::channel();
+        let item = Item::Snapshot(target, sender);
+        self.put(item).map_err(|refusal| refusal.detail)?;
+        receiver
+            .await
+            .unwrap_or_else(|_| Err(stopped().detail.clone()))
+    }
+
+    /// Another daemon proved to run with our site key (L12). Kept for later when the queue is full:
+    /// the clone goes on advertising itself.
+    pub fn clone_found(&self, life: LifeId, address: String) {
+        drop(self.queue.try_send(Item::CloneFound(life, address)));
+    }
+
+    /// News for every connection; see [`Push`].
+    pub fn news(&self) -> broadcast::Receiver<Push> {
+        self.news.subscribe()
+    }
+
+    /// Ends the core after what is queued already.
+    pub async fn stop(&self) {
+        drop(self.queue.send(Item::Stop).await);
+    }
+
+    async fn once(&self, item: impl FnOnce(Outlet) -> Item) -> Answer {
+        let (sender, receiver) = oneshot::channel();
+        match self.put(item(Outlet::Once(sender))) {
+            Ok(()) => receiver
+                .await
+                .unwrap_or_else(|_| Answer::Refused(stopped())),
+            Err(refusal) => Answer::Refused(refusal),
+        }
+    }
+
+    fn put(&self, item: Item) -> Result<(), Box<Refusal>> {
+        self.queue.try_send(item).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => busy(),
+            mpsc::error::TrySendError::Closed(_) => stopped(),
+        })
+    }
+}
+
+fn busy() -> Box<Refusal> {
+    let detail = "the server has more to do than it can queue; it will be free in a moment";
+    Box::new(Refusal::new(RefusalCode::Busy, detail).retry_after(limits::BUSY_RETRY_MS))
+}
+
+fn stopped() -> Box<Refusal> {
+    let detail = "the server is stopping; leases go on, connect again when it is back";
+    Box::new(Refusal::new(RefusalCode::Draining, detail).retry_after(limits::DRAIN_RECONNECT_MS))
+}

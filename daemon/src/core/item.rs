@@ -1,0 +1,45 @@
+//! What waits in the core's queue, and where an answer goes.
+
+use std::path::PathBuf;
+
+use tokio::sync::{mpsc, oneshot};
+use usher_engine::api::{AdminAsk, Answer, Caller, ClientAsk};
+use usher_protocol::ids::LifeId;
+
+use super::handle::Answered;
+use crate::journal::SnapshotInfo;
+
+/// One thing for the core thread.
+#[derive(Debug)]
+pub(super) enum Item {
+    Client(Caller, ClientAsk, Outlet),
+    Admin(String, AdminAsk, Outlet),
+    CloneFound(LifeId, String),
+    /// The alarm rang, or the watchdog is due; the engine gets a tick either way.
+    Ring,
+    /// Between two batches (S6).
+    Snapshot(PathBuf, oneshot::Sender<Result<SnapshotInfo, String>>),
+    /// After this, nothing: resign.
+    Stop,
+}
+
+/// The waiting side of one question.
+#[derive(Debug)]
+pub(super) enum Outlet {
+    /// Somebody waits for this one answer.
+    Once(oneshot::Sender<Answer>),
+    /// A connection, which has room for as many answers as it has requests outstanding.
+    Connection(mpsc::Sender<Answered>, u64),
+}
+
+impl Outlet {
+    /// Lets the answer go. Nobody there any more is no error: losing a connection frees nothing (L6).
+    pub(super) fn release(self, answer: Answer) {
+        match self {
+            Self::Once(waiting) => drop(waiting.send(answer)),
+            Self::Connection(waiting, number) => {
+                drop(waiting.try_send(Answered { number, answer }));
+            }
+        }
+    }
+}

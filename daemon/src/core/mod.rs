@@ -1,0 +1,14 @@
+//! The core: one thread owns the engine and the journal, and decides when an answer may leave (A2).
+//!
+//! It drains what is queued (bounded), runs the engine on each input, commits all records in one
+//! durable batch, then releases the answers. It must not decide about seats, encode bytes, or sign.
+
+mod batch;
+mod handle;
+mod item;
+mod start;
+mod thread;
+
+pub use handle::{AnswerSink, Answered, CoreHandle};
+pub use start::{Ended, StartError, Started, start};
+pub use thread::CoreError;

@@ -1,0 +1,226 @@
+//! The loop of the core thread: drain, handle, commit, release (A2).
+
+use tokio::sync::{broadcast, mpsc};
+use usher_client::clock::{Alarm, Clock, NEVER};
+use usher_engine::{
+    Engine,
+    api::{AdminAsk, Input, ReplyTo},
+};
+use usher_protocol::{
+    codec::CodecError,
+    time::{BootMs, DurationMs, Now},
+    wire::Push,
+};
+
+use super::{
+    batch::{Pending, storage_trouble},
+    item::Item,
+};
+use crate::{
+    journal::{Journal, JournalError},
+    limits::{BATCH_INPUTS_MAX, DRAIN_RECONNECT_MS},
+    notify,
+};
+
+/// Why the core ended without being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum CoreError {
+    /// Nothing can be made durable any more (L13).
+    #[error("{0}")]
+    Journal(#[from] JournalError),
+    /// A record the engine made has no bytes.
+    #[error("a record cannot be encoded: {0}; this is a fault of usherd, please report it")]
+    Encode(#[from] CodecError),
+}
+
+/// All that the core thread owns.
+pub(super) struct Core {
+    pub(super) engine: Engine,
+    pub(super) journal: Box<dyn Journal>,
+    pub(super) epoch: u64,
+    pub(super) queue: mpsc::Receiver<Item>,
+    pub(super) news: broadcast::Sender<Push>,
+    pub(super) clock: Clock,
+    pub(super) alarm: Alarm,
+    /// When the engine wants a tick.
+    pub(super) wake: Option<BootMs>,
+    pub(super) watchdog: Option<Watchdog>,
+    pub(super) replies: u64,
+}
+
+/// When the service manager expects a sign of life.
+pub(super) struct Watchdog {
+    pub(super) interval_ms: DurationMs,
+    pub(super) due: BootMs,
+}
+
+/// What ended a drain before the queue was empty.
+enum Stopped {
+    Snapshot(Item),
+    End,
+}
+
+impl Core {
+    /// Runs until told to stop, or until nothing can be made durable (L13).
+    pub(super) fn run(mut self) -> Result<(), CoreError> {
+        self.set_alarm();
+        loop {
+            let mut pending = Pending::default();
+            let stopped = match self.fill(&mut pending) {
+                Ok(stopped) => stopped,
+                Err(error) => return Err(self.fail(pending, error.into())),
+            };
+            if let Err(error) = self.commit(&pending) {
+                return Err(self.fail(pending, error.into()));
+            }
+            self.release(pending);
+            match stopped {
+                None => self.after_work(),
+                Some(Stopped::Snapshot(item)) => self.snapshot(item)?,
+                Some(Stopped::End) => return Ok(self.journal.resign()?),
+            }
+        }
+    }
+
+    /// Waits for an input, then takes what else is queued, up to the bound.
+    fn fill(&mut self, pending: &mut Pending) -> Result<Option<Stopped>, CodecError> {
+        let mut next = self.queue.blocking_recv();
+        while let Some(item) = next {
+            match item {
+                Item::Stop => return Ok(Some(Stopped::End)),
+                Item::Snapshot(..) => return Ok(Some(Stopped::Snapshot(item))),
+                item => self.take(item, pending)?,
+            }
+            if pending.inputs >= BATCH_INPUTS_MAX {
+                break;
+            }
+            next = match self.queue.try_recv() {
+                Ok(item) => Some(item),
+                Err(mpsc::error::TryRecvError::Empty) => break,
+                // Every handle is gone: nobody can ask any more.
+                Err(mpsc::error::TryRecvError::Disconnected) => return Ok(Some(Stopped::End)),
+            };
+        }
+        if pending.inputs == 0 {
+            return Ok(Some(Stopped::End));
+        }
+        self.tick_when_due(pending)?;
+        Ok(None)
+    }
+
+    /// Hands one item to the engine, with `now` read after it was taken from the queue (L2).
+    fn take(&mut self, item: Item, pending: &mut Pending) -> Result<(), CodecError> {
+        let now = self.clock.now();
+        let input = match item {
+            Item::Client(caller, ask, outlet) => {
+                let reply_to = self.next_reply();
+                pending.wait(reply_to, outlet);
+                Input::Client {
+                    reply_to,
+                    caller,
+                    ask,
+                }
+            }
+            Item::Admin(actor, ask, outlet) => {
+                let reply_to = self.next_reply();
+                pending.wait(reply_to, outlet);
+                if matches!(ask, AdminAsk::Drain) {
+                    pending.spread(Push::Draining(DRAIN_RECONNECT_MS));
+                }
+                Input::Admin {
+                    reply_to,
+                    actor,
+                    ask,
+                }
+            }
+            Item::CloneFound(life, address) => Input::CloneFound { life, address },
+            Item::Ring | Item::Snapshot(..) | Item::Stop => Input::Tick,
+        };
+        pending.inputs += 1;
+        self.handle(now, input, pending)
+    }
+
+    /// A ring may be lost on a full queue, so a busy core looks for itself.
+    fn tick_when_due(&mut self, pending: &mut Pending) -> Result<(), CodecError> {
+        let now = self.clock.now();
+        match self.wake {
+            Some(wake) if wake <= now.boot => self.handle(now, Input::Tick, pending),
+            _ => Ok(()),
+        }
+    }
+
+    fn handle(&mut self, now: Now, input: Input, pending: &mut Pending) -> Result<(), CodecError> {
+        let output = self.engine.handle(now, input);
+        self.wake = output.wake;
+        pending.add(output)
+    }
+
+    fn commit(&mut self, pending: &Pending) -> Result<(), JournalError> {
+        match pending.durable() {
+            Some(batch) => self.journal.commit(self.epoch, self.engine.head().0, batch),
+            None => Ok(()),
+        }
+    }
+
+    fn release(&self, pending: Pending) {
+        for push in pending.release() {
+            // Nobody connected is no error.
+            drop(self.news.send(push));
+        }
+    }
+
+    /// Feeds the watchdog after real work, and sets the alarm for what comes next.
+    fn after_work(&mut self) {
+        let now = self.clock.boot();
+        if let Some(watchdog) = &mut self.watchdog
+            && watchdog.due <= now
+        {
+            notify::alive();
+            watchdog.due = now.plus(watchdog.interval_ms);
+        }
+        self.set_alarm();
+    }
+
+    fn set_alarm(&self) {
+        // An idle core rings itself for the watchdog: its own input is the proof of life.
+        let watchdog = self
+            .watchdog
+            .as_ref()
+            .map_or(NEVER, |watchdog| watchdog.due);
+        self.alarm.wake_at(self.wake.unwrap_or(NEVER).min(watchdog));
+    }
+
+    /// Between two batches (S6). An error of the disk ends the core (L13, S4).
+    fn snapshot(&mut self, item: Item) -> Result<(), CoreError> {
+        let Item::Snapshot(target, waiting) = item else {
+            return Ok(());
+        };
+        match self.journal.snapshot(&target) {
+            Ok(info) => {
+                drop(waiting.send(Ok(info)));
+                Ok(())
+            }
+            Err(error) => {
+                drop(waiting.send(Err(error.to_string())));
+                Err(self.fail(Pending::default(), error.into()))
+            }
+        }
+    }
+
+    /// Answers what waits, here and in the queue; nothing is tried again (L13).
+    fn fail(&mut self, pending: Pending, error: CoreError) -> CoreError {
+        pending.refuse();
+        self.queue.close();
+        while let Ok(item) = self.queue.try_recv() {
+            if let Item::Client(_, _, outlet) | Item::Admin(_, _, outlet) = item {
+                outlet.release(storage_trouble());
+            }
+        }
+        error
+    }
+
+    fn next_reply(&mut self) -> ReplyTo {
+        self.replies += 1;
+        ReplyTo(self.replies)
+    }
+}

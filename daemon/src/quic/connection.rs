@@ -1,0 +1,298 @@
+//! One connection, one task: frames in, questions to the core, signed replies out.
+//!
+//! Before authority is shown nothing leaves but `Welcome` or a refusal (T4). Requests are pipelined up to
+//! a bound and replies may overtake each other. Losing a connection frees nothing (L6).
+//!
+//! A client whose address changes connects anew: migration is off (`usher_client::tls`), because a
+//! moved connection would escape the caps per address. The cost is one handshake, a millisecond, and
+//! never a seat.
+
+use std::{collections::HashSet, sync::Arc};
+
+use quinn::{Connecting, Connection, SendStream, VarInt};
+use tokio::sync::{broadcast, mpsc};
+use usher_client::{clock::Clock, tls};
+use usher_engine::api::{Answer, Authority, Caller, ClientAsk};
+use usher_protocol::{
+    documents::lease::VerifiedLease,
+    ids::LeaseId,
+    limits::HANDSHAKE_MS_MAX,
+    refusal::{Refusal, RefusalCode},
+    wire::{Attach, ClientFrame, Hello, Push, Reply, Request, ServerFrame, WIRE_VERSION, Welcome},
+};
+
+use super::{
+    ServerParts,
+    admission::Permit,
+    frames::{self, FrameError, FrameReader},
+    reply,
+};
+use crate::{
+    core::{AnswerSink, Answered},
+    limits,
+};
+
+/// Serves one connection to its end.
+pub(super) async fn serve(connecting: Connecting, mut permit: Permit, parts: Arc<ServerParts>) {
+    // From the first packet to the end of `Welcome`; patience only, so it may stop in a suspend.
+    let opened = tokio::time::timeout(HANDSHAKE_MS_MAX.to_std(), open(connecting, &parts)).await;
+    let Ok(Some((mut session, reader))) = opened else {
+        return;
+    };
+    permit.welcomed();
+    let end = session.run(reader).await;
+    session.close(end).await;
+}
+
+/// A welcomed client.
+struct Session {
+    parts: Arc<ServerParts>,
+    connection: Connection,
+    stream: SendStream,
+    caller: Caller,
+    sink: AnswerSink,
+    answers: mpsc::Receiver<Answered>,
+    outstanding: usize,
+    /// Leases promised over this connection: who is told when one is evicted.
+    promised: HashSet<LeaseId>,
+}
+
+/// Why a session ended.
+enum End {
+    /// The client left, or is gone.
+    Gone,
+    /// It sent what makes no sense.
+    Refused(Refusal),
+}
+
+/// The handshake, the first frame, and the answer to it. None: the client was refused, or is gone.
+async fn open(connecting: Connecting, parts: &Arc<ServerParts>) -> Option<(Session, FrameReader)> {
+    let connection = connecting.await.ok()?;
+    let client = tls::peer_key(&connection).ok()?;
+    let (mut stream, receive) = connection.accept_bi().await.ok()?;
+    let mut reader = FrameReader::new(receive);
+    let hello = match first(&mut reader).await? {
+        Ok(hello) => hello,
+        Err(refusal) => return refuse(&connection, stream, refusal).await,
+    };
+    let caller = Caller {
+        client,
+        root: hello.root,
+    };
+    match parts.core.ask(caller, ClientAsk::Hello(hello)).await {
+        Answer::Welcome(authority) => {
+            let welcome = ServerFrame::Welcome(welcome(*authority, parts));
+            frames::send(&mut stream, &welcome).await.ok()?;
+        }
+        Answer::Refused(refusal) => return refuse(&connection, stream, *refusal).await,
+        other => {
+            tracing::error!("the engine answered a Hello with {other:?}");
+            return None;
+        }
+    }
+    let (sink, answers) = mpsc::channel(limits::REQUESTS_OUTSTANDING_MAX);
+    let session = Session {
+        parts: Arc::clone(parts),
+        connection,
+        stream,
+        caller,
+        sink,
+        answers,
+        outstanding: 0,
+        promised: HashSet::new(),
+    };
+    Some((session, reader))
+}
+
+/// The `Hello`, or what to say of that which came instead. None: the client is gone.
+async fn first(reader: &mut FrameReader) -> Option<Result<Hello, Refusal>> {
+    match reader.next().await {
+        Ok(Some(ClientFrame::Hello(hello))) => Some(check_version(hello)),
+        Ok(Some(ClientFrame::Request(..))) => Some(Err(Refusal::new(
+            RefusalCode::HelloFirst,
+            "a request came before the Hello",
+        ))),
+        Ok(None) | Err(FrameError::Gone) => None,
+        Err(FrameError::Codec(error)) => Some(Err(malformed(&error))),
+    }
+}
+
+fn check_version(hello: Hello) -> Result<Hello, Refusal> {
+    if (hello.version_min..=hello.version_max).contains(&WIRE_VERSION) {
+        return Ok(hello);
+    }
+    let (min, max) = (hello.version_min, hello.version_max);
+    Err(Refusal::new(
+        RefusalCode::UnsupportedVersion,
+        format!("this server speaks version {WIRE_VERSION}, the client {min} to {max}"),
+    ))
+}
+
+fn welcome(authority: Authority, parts: &ServerParts) -> Welcome {
+    Welcome {
+        version: WIRE_VERSION,
+        endorsement: authority.endorsement,
+        licenses_more: authority.licenses_more,
+        epoch: authority.epoch,
+        life: authority.life,
+        server: parts.name.clone(),
+        wall: Clock::new().now().wall,
+    }
+}
+
+/// Number 0 refuses the connection itself; the client gets a moment to read it.
+async fn refuse<T>(connection: &Connection, mut stream: SendStream, refusal: Refusal) -> Option<T> {
+    let frame = ServerFrame::Reply(0, Reply::Refused(refusal));
+    if frames::send(&mut stream, &frame).await.is_ok() && stream.finish().is_ok() {
+        drop(tokio::time::timeout(limits::LINGER_MS.to_std(), stream.stopped()).await);
+    }
+    connection.close(CLOSE_REFUSED, b"refused");
+    None
+}
+
+impl Session {
+    async fn run(&mut self, mut reader: FrameReader) -> End {
+        let mut news = self.parts.core.news();
+        loop {
+            // Past the bound nothing is read: the client's window fills and it waits (A3).
+            let may_read = self.outstanding < limits::REQUESTS_OUTSTANDING_MAX;
+            let step = tokio::select! {
+                frame = reader.next(), if may_read => self.take(frame).await,
+                Some(answered) = self.answers.recv() => self.answer(answered).await,
+                push = news.recv() => self.push(push).await,
+                _ = self.connection.closed() => Err(End::Gone),
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    async fn take(&mut self, frame: Result<Option<ClientFrame>, FrameError>) -> Result<(), End> {
+        match frame {
+            Ok(Some(ClientFrame::Request(number, request))) => match self.ask_of(request) {
+                Ok(ask) => {
+                    let posted = self.parts.core.post(self.caller, ask, number, &self.sink);
+                    match posted {
+                        Ok(()) => {
+                            self.outstanding += 1;
+                            Ok(())
+                        }
+                        Err(refusal) => self.refuse(number, *refusal).await,
+                    }
+                }
+                Err(refusal) => self.refuse(number, refusal).await,
+            },
+            Ok(Some(ClientFrame::Hello(_))) => Err(End::Refused(Refusal::new(
+                RefusalCode::BadRequest,
+                "a second Hello came",
+            ))),
+            Ok(None) | Err(FrameError::Gone) => Err(End::Gone),
+            Err(FrameError::Codec(error)) => Err(End::Refused(malformed(&error))),
+        }
+    }
+
+    /// Judges a request at the edge: past here everything is checked (T2).
+    fn ask_of(&self, request: Request) -> Result<ClientAsk, Refusal> {
+        request.check().map_err(Refusal::from)?;
+        Ok(match request {
+            Request::Checkout(checkout) => ClientAsk::Checkout(checkout),
+            Request::Renew(renew) => ClientAsk::Renew(renew),
+            Request::Release(release) => ClientAsk::Release(release),
+            Request::Attach(attach) => self.attach(attach)?,
+            Request::Features => ClientAsk::Features,
+            Request::Holders(feature) => ClientAsk::Holders(feature),
+            Request::Endorsement(license) => ClientAsk::Endorsement(license),
+        })
+    }
+
+    fn attach(&self, attach: Attach) -> Result<ClientAsk, Refusal> {
+        let lease = VerifiedLease::verify(&attach.lease, &self.parts.site)
+            .map_err(|error| Refusal::new(RefusalCode::NotGenuine, error.to_string()))?;
+        Ok(ClientAsk::Attach {
+            lease: Box::new(lease),
+            nonce: attach.nonce,
+            link: attach.link,
+            length_ms: attach.length_ms,
+        })
+    }
+
+    /// Signs and sends this answer and all that are ready with it, in one write.
+    async fn answer(&mut self, first: Answered) -> Result<(), End> {
+        let mut bytes = Vec::new();
+        let mut next = Some(first);
+        while let Some(Answered { number, answer }) = next {
+            self.outstanding = self.outstanding.saturating_sub(1);
+            self.remember(&answer);
+            match reply::frame(number, answer, &self.parts.site_key) {
+                Ok(mut frame) => bytes.append(&mut frame),
+                Err(error) => {
+                    tracing::error!("a reply cannot be encoded: {error}");
+                    return Err(End::Gone);
+                }
+            }
+            next = self.answers.try_recv().ok();
+        }
+        self.write(&bytes).await
+    }
+
+    async fn refuse(&mut self, number: u64, refusal: Refusal) -> Result<(), End> {
+        let frame = ServerFrame::Reply(number, Reply::Refused(refusal));
+        self.send(&frame).await
+    }
+
+    /// News are hints: a slow connection misses some, and an eviction goes to its holder alone.
+    async fn push(&mut self, push: Result<Push, broadcast::error::RecvError>) -> Result<(), End> {
+        match push {
+            Ok(Push::Evicted(lease, _)) if !self.promised.remove(&lease) => Ok(()),
+            Ok(push) => self.send(&ServerFrame::Push(push)).await,
+            Err(broadcast::error::RecvError::Lagged(_)) => Ok(()),
+            // Cannot be while this session holds a handle of the core.
+            Err(broadcast::error::RecvError::Closed) => Err(End::Gone),
+        }
+    }
+
+    fn remember(&mut self, answer: &Answer) {
+        if let Answer::Promised(promise) = answer {
+            // Released ones stay until the bound: being told of an eviction is a courtesy.
+            if self.promised.len() >= limits::LEASES_PER_CLIENT_MAX_DEFAULT {
+                self.promised.clear();
+            }
+            self.promised.insert(promise.lease.id);
+        }
+    }
+
+    async fn send(&mut self, frame: &ServerFrame) -> Result<(), End> {
+        match frame.encode() {
+            Ok(bytes) => self.write(&bytes).await,
+            Err(error) => {
+                tracing::error!("a frame cannot be encoded: {error}");
+                Err(End::Gone)
+            }
+        }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
+        let written = frames::write(&mut self.stream, bytes).await;
+        written.map_err(|_| End::Gone)
+    }
+
+    async fn close(mut self, end: End) {
+        match end {
+            End::Refused(refusal) => {
+                refuse::<()>(&self.connection, self.stream, refusal).await;
+            }
+            End::Gone => {
+                drop(self.stream.finish());
+                self.connection.close(CLOSE_DONE, b"");
+            }
+        }
+    }
+}
+
+fn malformed(error: &usher_protocol::codec::CodecError) -> Refusal {
+    Refusal::new(RefusalCode::BadRequest, error.to_string())
+}
+
+const CLOSE_DONE: VarInt = VarInt::from_u32(0);
+const CLOSE_REFUSED: VarInt = VarInt::from_u32(2);

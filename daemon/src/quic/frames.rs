@@ -1,0 +1,90 @@
+//! Frames on the one stream: lengths judged before a byte is kept, writes bounded in time (A3).
+
+use quinn::{RecvStream, SendStream};
+use usher_protocol::{
+    codec::{self, CodecError, FRAME_PREFIX_BYTES},
+    wire::{ClientFrame, ServerFrame},
+};
+
+use crate::limits::WRITE_MS_MAX;
+
+/// Why no further frame comes.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FrameError {
+    /// The peer sent what is no frame.
+    #[error("{0}")]
+    Codec(#[from] CodecError),
+    /// The stream or the connection is gone.
+    #[error("the connection is gone")]
+    Gone,
+}
+
+/// Reads frames; cancelling a read loses nothing.
+#[derive(Debug)]
+pub(super) struct FrameReader {
+    stream: RecvStream,
+    kept: Vec<u8>,
+}
+
+impl FrameReader {
+    pub(super) fn new(stream: RecvStream) -> Self {
+        Self {
+            stream,
+            kept: Vec::new(),
+        }
+    }
+
+    /// The next frame; none when the client has finished its stream between two frames.
+    pub(super) async fn next(&mut self) -> Result<Option<ClientFrame>, FrameError> {
+        loop {
+            if let Some(frame) = self.take()? {
+                return Ok(Some(frame));
+            }
+            let chunk = self.stream.read_chunk(CHUNK_BYTES_MAX, true).await;
+            match chunk.map_err(|_| FrameError::Gone)? {
+                Some(chunk) => self.kept.extend_from_slice(&chunk.bytes),
+                None if self.kept.is_empty() => return Ok(None),
+                None => {
+                    let cut = CodecError::Malformed("the stream ends within a frame".to_owned());
+                    return Err(cut.into());
+                }
+            }
+        }
+    }
+
+    /// The first whole frame among the bytes kept.
+    fn take(&mut self) -> Result<Option<ClientFrame>, CodecError> {
+        let Some((prefix, rest)) = self.kept.split_first_chunk::<FRAME_PREFIX_BYTES>() else {
+            return Ok(None);
+        };
+        let length = codec::frame_length(u64::from(u32::from_be_bytes(*prefix)))?;
+        let Some(bytes) = rest.get(..length) else {
+            return Ok(None);
+        };
+        let frame = ClientFrame::decode(bytes);
+        if rest.len() == length {
+            // An idle connection keeps no buffer.
+            self.kept = Vec::new();
+        } else {
+            self.kept.drain(..FRAME_PREFIX_BYTES + length);
+        }
+        frame.map(Some)
+    }
+}
+
+/// Writes all of `bytes`, or gives the client up: a slow reader holds nothing for long (A3).
+///
+/// The timer stops in a suspend; nothing but patience hangs on it.
+pub(super) async fn write(stream: &mut SendStream, bytes: &[u8]) -> Result<(), FrameError> {
+    match tokio::time::timeout(WRITE_MS_MAX.to_std(), stream.write_all(bytes)).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(FrameError::Gone),
+    }
+}
+
+/// Encodes, encrypts nothing, sends one frame.
+pub(super) async fn send(stream: &mut SendStream, frame: &ServerFrame) -> Result<(), FrameError> {
+    write(stream, &frame.encode()?).await
+}
+
+const CHUNK_BYTES_MAX: usize = 64 * 1024;
