@@ -60,7 +60,7 @@ impl Client {
     /// [`Error::VendorKey`].
     pub fn builder(vendor_key: impl AsRef<[u8]>) -> Result<Builder, Error> {
         let text = std::str::from_utf8(vendor_key.as_ref());
-        let text = text.map_err(|_| VendorKeyError::File("it is not text".to_owned()))?;
+        let text = text.map_err(|_| VendorKeyError::NotText)?;
         Ok(Builder::new(text.parse::<VendorKey>()?.root))
     }
 

@@ -117,13 +117,13 @@ mod tests {
     fn a_typo_is_shown_with_its_place_and_the_names_expected() {
         let error = load("serwer = \"lic01\"").unwrap_err().to_string();
         let told = error.split_once("usher.toml: ").unwrap().1;
-        insta::assert_snapshot!(told, @r"
+        insta::assert_snapshot!(told, @r#"
         TOML parse error at line 1, column 1
           |
         1 | serwer = "lic01"
           | ^^^^^^
         unknown field `serwer`, expected `server` or `mdns`
-        ");
+        "#);
         assert!(load("mdns = 1").is_err());
         assert!(
             load("server = 1")

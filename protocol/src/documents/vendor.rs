@@ -32,6 +32,9 @@ pub enum VendorKeyError {
     /// A bare key that is none.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Bytes that are no text at all.
+    #[error("not a vendor key file: it is not text")]
+    NotText,
     /// A file that is none.
     #[error("not a vendor key file (`vendor = \"…\"`, `root = \"ed25519:…\"`): {0}")]
     File(#[from] TextError),
