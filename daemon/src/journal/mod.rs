@@ -11,6 +11,8 @@ pub mod backup;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod contract_tests;
+#[cfg(test)]
 mod crash_tests;
 mod error;
 mod files;

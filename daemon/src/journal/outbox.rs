@@ -6,6 +6,7 @@
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::JournalError;
 use crate::usage::{Entry, LogHead, UsageError, Writer};
@@ -41,6 +42,8 @@ struct Progress {
     failed: Option<UsageError>,
     stopped: bool,
     closing: bool,
+    /// Somebody waits for the log.
+    hurried: bool,
 }
 
 impl Outbox {
@@ -59,6 +62,7 @@ impl Outbox {
             failed: None,
             stopped: false,
             closing: false,
+            hurried: false,
         };
         let shared = Arc::new(Shared {
             progress: Mutex::new(progress),
@@ -180,3 +184,6 @@ impl Progress {
         }
     }
 }
+
+/// How long the log waits for more before it syncs.
+const LINGER: Duration = Duration::from_millis(5);
