@@ -224,5 +224,4 @@ impl Rules {
 }
 
 #[cfg(test)]
-#[path = "parse_tests.rs"]
 mod tests;
