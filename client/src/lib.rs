@@ -30,6 +30,7 @@ pub mod discover;
 mod driver;
 pub mod error;
 pub mod keyfile;
+pub mod lease_file;
 pub mod marks;
 pub mod paths;
 pub mod process;
@@ -40,6 +41,7 @@ pub mod trust;
 
 pub use client::{Builder, CheckoutBuilder, Client};
 pub use error::Error;
+pub use lease_file::LeaseFile;
 pub use seat::Seat;
 pub use session::{Change, LostWhy, State, Trouble};
 pub use usher_protocol as protocol;

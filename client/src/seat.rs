@@ -6,9 +6,10 @@ use crate::{
     connection::Server,
     driver::{Handle, Order, Released, Shared, ended},
     error::Error,
+    lease_file::LeaseFile,
     session::{Change, Held, LostWhy, State},
 };
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 use usher_protocol::{
     envelope::Signed,
@@ -71,6 +72,24 @@ impl Seat {
             )),
             Err(_) => Err(ended()),
         }
+    }
+
+    /// Writes the lease with its secrets to a private file and lets go of it: it is not renewed any
+    /// more, but by [`LeaseFile::renew`], and not released when this guard is gone.
+    ///
+    /// # Errors
+    /// [`Error::LeaseFile`] when it cannot be written, [`Error::NoAnswer`] when the seat is lost or
+    /// the server out of reach; the seat is given back then.
+    pub async fn keep(mut self, path: &Path) -> Result<LeaseFile, Error> {
+        let gone = || Error::NoAnswer("the connection ended".to_owned());
+        let connection = self.handle.connection().await?.ok_or_else(gone)?;
+        let root = connection.root();
+        let lost = || Error::NoAnswer("the seat is lost".to_owned());
+        let detached = self.shared.session().detach(Clock::new().now());
+        let detached = detached.ok_or_else(lost)?;
+        self.handle.order(Order::Forget { slot: self.slot });
+        self.released = true;
+        LeaseFile::keep(path, root, &connection, detached).await
     }
 
     /// The lease's name, as the server's admin sees it.

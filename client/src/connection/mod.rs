@@ -175,6 +175,20 @@ impl Connection {
         })
     }
 
+    /// As [`Connection::ask`], but waits only as long as a person would.
+    ///
+    /// # Errors
+    /// [`CallError::NoAnswer`] after that; otherwise as `ask`.
+    pub async fn ask_within(&self, ask: &Ask, request: Request) -> Result<Answer, CallError> {
+        let answer = within(CALL_MS_MAX, self.ask(ask, request)).await;
+        answer.unwrap_or(Err(CallError::NoAnswer(CALL_MS_MAX)))
+    }
+
+    /// The vendor root this connection was proved down from.
+    pub fn root(&self) -> PublicKey {
+        self.inner.wanted.root
+    }
+
     /// The endorsement of one license, from this connection's memory or from the server. With
     /// `hash`, it must endorse that very text: a license may have been replaced meanwhile.
     ///

@@ -29,6 +29,11 @@ impl Chain {
         }
     }
 
+    /// The last acknowledged token, and the one sent since.
+    pub(super) fn parts(&self) -> (Token, Option<Token>) {
+        (self.acknowledged, self.under_way)
+    }
+
     /// The server answered the step under way.
     pub(super) fn acknowledge(&mut self) {
         if let Some(next) = self.under_way.take() {

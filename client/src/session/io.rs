@@ -130,3 +130,18 @@ pub enum Outcome {
     /// The release was not acknowledged in time; the seat comes free when the lease ends.
     GaveUp,
 }
+
+/// A lease taken out of its session, with the secrets that renew and release it.
+#[derive(Debug, Clone)]
+pub struct Detached {
+    /// What the server last confirmed.
+    pub held: super::Held,
+    /// The secret of its checkout.
+    pub nonce: Nonce,
+    /// The chain's last acknowledged token (T6).
+    pub acknowledged: Token,
+    /// The token sent since, if one was.
+    pub under_way: Option<Token>,
+    /// The length wished for.
+    pub length_ms: Option<DurationMs>,
+}

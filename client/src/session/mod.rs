@@ -12,7 +12,7 @@ mod io;
 mod right;
 mod state;
 
-pub use io::{Answer, Ask, Fresh, Granted, Input, Outcome, Output, Send};
+pub use io::{Answer, Ask, Detached, Fresh, Granted, Input, Outcome, Output, Send};
 pub use right::{Right, Standing};
 pub use state::{Change, LostWhy, State, Trouble};
 
@@ -109,6 +109,21 @@ impl Session {
         output.over = matches!(self.phase, Phase::Over(_));
         output.wake = self.wake(now);
         output
+    }
+
+    /// Takes the lease out, if it stands: this session is over then, and the lease is not.
+    pub fn detach(&mut self, now: Now) -> Option<Detached> {
+        self.observe(now);
+        let held = self.held.clone().filter(|_| self.phase == Phase::Holding)?;
+        let (acknowledged, under_way) = self.chain.parts();
+        self.phase = Phase::Over(LostWhy::Released);
+        Some(Detached {
+            held,
+            nonce: self.nonce,
+            acknowledged,
+            under_way,
+            length_ms: self.ask.length_ms,
+        })
     }
 
     /// What may be believed at `now`, from the clocks alone; nothing before the first grant.

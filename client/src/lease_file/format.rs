@@ -1,0 +1,143 @@
+//! The lease file's text: TOML around the exact bytes that were signed. Must not judge them.
+
+use super::{LeaseFile, StoredLink, StoredRight};
+use crate::{clock::BootId, session::Right};
+use data_encoding::BASE64;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::path::Path;
+use usher_protocol::{
+    codec,
+    time::{BootMs, DurationMs, Now, WallMs},
+};
+
+/// What stands in the file, as it stands there.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Format {
+    format: u8,
+    root: String,
+    server: String,
+    endorsement: String,
+    lease: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    length_ms_wished: Option<u64>,
+    secret: Secret,
+    right: Counted,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Secret {
+    nonce: String,
+    acknowledged: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    under_way: Option<String>,
+}
+
+/// The right's beginning by both clocks, and the boot that one of them counts from.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Counted {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boot: Option<BootId>,
+    since_boot_ms: u64,
+    since_wall_ms: u64,
+    length_ms: u64,
+}
+
+impl Format {
+    pub(super) fn of(file: &LeaseFile) -> Result<Self, String> {
+        Ok(Self {
+            format: FORMAT,
+            root: file.root.to_string(),
+            server: file.server.clone(),
+            endorsement: wrap(&file.endorsement)?,
+            lease: wrap(&file.signed)?,
+            length_ms_wished: file.length_ms.map(|length| length.0),
+            secret: Secret {
+                nonce: file.nonce.to_hex(),
+                acknowledged: file.link.acknowledged.to_hex(),
+                under_way: file.link.under_way.map(|token| token.to_hex()),
+            },
+            right: Counted {
+                boot: file.right.boot,
+                since_boot_ms: file.right.right.since.boot.0,
+                since_wall_ms: file.right.right.since.wall.0,
+                length_ms: file.right.right.length.0,
+            },
+        })
+    }
+
+    pub(super) fn text(&self) -> Result<String, String> {
+        let body = toml::to_string(self).map_err(|error| error.to_string())?;
+        Ok(format!("{HEADER}{body}"))
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let format: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        match format.format {
+            FORMAT => Ok(format),
+            other => Err(format!("format {other} needs another version of usher")),
+        }
+    }
+
+    pub(super) fn into_file(self, path: &Path) -> Result<LeaseFile, String> {
+        let signed: usher_protocol::envelope::Signed = unwrap(&self.lease)?;
+        let lease = codec::decode(&signed.body).map_err(|error| error.to_string())?;
+        Ok(LeaseFile {
+            path: path.to_owned(),
+            root: self.root.parse().map_err(text)?,
+            server: self.server,
+            endorsement: unwrap(&self.endorsement)?,
+            signed,
+            lease,
+            nonce: self.secret.nonce.parse().map_err(text)?,
+            link: StoredLink {
+                acknowledged: self.secret.acknowledged.parse().map_err(text)?,
+                under_way: self
+                    .secret
+                    .under_way
+                    .map(|it| it.parse())
+                    .transpose()
+                    .map_err(text)?,
+            },
+            right: StoredRight {
+                right: Right {
+                    since: Now {
+                        boot: BootMs(self.right.since_boot_ms),
+                        wall: WallMs(self.right.since_wall_ms),
+                    },
+                    length: DurationMs(self.right.length_ms),
+                },
+                boot: self.right.boot,
+            },
+            length_ms: self.length_ms_wished.map(DurationMs),
+        })
+    }
+}
+
+fn wrap<T: Serialize>(value: &T) -> Result<String, String> {
+    codec::encode(value)
+        .map(|bytes| BASE64.encode(&bytes))
+        .map_err(text)
+}
+
+fn unwrap<T: DeserializeOwned>(encoded: &str) -> Result<T, String> {
+    let bytes = BASE64.decode(encoded.as_bytes()).map_err(text)?;
+    codec::decode(&bytes).map_err(text)
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that `map_err` wants"
+)]
+fn text(error: impl ToString) -> String {
+    error.to_string()
+}
+
+const FORMAT: u8 = 1;
+
+const HEADER: &str = "\
+# A lease, and the secrets that renew and release it: keep it private.
+# Look at it with `usher verify FILE`, give it back with `usher release FILE`.
+";
