@@ -187,12 +187,15 @@ impl Engine {
 }
 
 fn no_room(pool: &Pool, seats: u32) -> Option<Why> {
-    match pool.seats() {
-        None => None,
-        Some(total) if seats > total => Some(Why::TooMany),
-        Some(_) if pool.excess.is_some() => Some(Why::Overcommitted),
-        Some(_) if pool.free() < u64::from(seats) => Some(Why::Full),
-        Some(_) => None,
+    let total = pool.seats()?;
+    if seats > total {
+        Some(Why::TooMany)
+    } else if pool.excess.is_some() {
+        Some(Why::Overcommitted)
+    } else if pool.free() < u64::from(seats) {
+        Some(Why::Full)
+    } else {
+        None
     }
 }
 

@@ -40,7 +40,9 @@ impl Engine {
     /// When the records contradict each other: it must not lend on a wrong count.
     pub fn start(settings: Settings, life: Life, loaded: Vec<Record>, now: Now) -> (Self, Output) {
         let mut state = State::default();
-        loaded.iter().for_each(|record| state.apply(record));
+        for record in &loaded {
+            state.apply(record);
+        }
         drop(loaded);
         let time = LicenseTime::start(state.mark.map(|mark| mark.license_time), now);
         let mut engine = Self {

@@ -94,7 +94,7 @@ impl Engine {
         let mut refusal = match nearest {
             Why::Full => self.full(step, &pools, checkout.seats),
             Why::Overcommitted => {
-                let mut refusal = self.overcommitted(first);
+                let mut refusal = Self::overcommitted(first);
                 refusal.earliest_free_ms = self.earliest_free(step, &pools, checkout.seats);
                 refusal
             }
@@ -133,7 +133,7 @@ impl Engine {
     }
 
     /// More is out than there is (L7).
-    pub(crate) fn overcommitted(&self, pool: &Pool) -> Box<Refusal> {
+    pub(crate) fn overcommitted(pool: &Pool) -> Box<Refusal> {
         let seats = pool.seats().unwrap_or_default();
         let detail = format!(
             "{} seats of {} are out and the license has {seats}; the newest leases are not renewed until that ends",
@@ -254,7 +254,7 @@ impl Engine {
                     pool.seats().unwrap_or_default()
                 ),
             ),
-            Why::Overcommitted | Why::Full => self.overcommitted(pool),
+            Why::Overcommitted | Why::Full => Self::overcommitted(pool),
         }
     }
 

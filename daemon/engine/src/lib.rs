@@ -30,3 +30,6 @@ mod trouble;
 mod view;
 
 pub use engine::Engine;
+
+#[cfg(test)]
+mod tests;

@@ -75,9 +75,9 @@ impl LicenseTime {
         self.lead.is_some()
     }
 
-    /// The wall clock as leases may show it: not one that leads too far.
+    /// The wall clock as leases may show it, or license time while the wall is not to be believed.
     pub(crate) fn wall_for_leases(&self, now: Now) -> WallMs {
-        if self.leads() {
+        if self.worry().is_some() {
             self.at(now.boot)
         } else {
             now.wall

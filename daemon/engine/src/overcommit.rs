@@ -90,9 +90,9 @@ mod tests {
         let mut excess = Excess::default();
         (1..=5).for_each(|number| excess.add(lease(number), 2));
         let refused = |excess: &Excess| {
-            (1..=5)
-                .filter(|n| excess.refuses(lease(*n)))
-                .collect::<Vec<_>>()
+            let leases = excess.seats_by_lease.keys();
+            let refused = leases.filter(|lease| excess.refuses(**lease));
+            refused.map(|lease| lease.commit.0).collect::<Vec<_>>()
         };
         excess.settle(3);
         assert_eq!(refused(&excess), [4, 5]);

@@ -22,7 +22,9 @@ impl Engine {
     /// More time by id and nonce.
     pub(crate) fn renew(&mut self, step: &mut Step, caller: &Caller, renew: &Renew) -> Asked {
         if !self.state.leases.contains_key(&renew.lease) {
-            return Err(ended());
+            // L12: what may be ahead of our store must be shown in full.
+            let ahead = self.is_ahead(renew.lease.epoch, renew.lease.commit);
+            return Err(if ahead { unknown() } else { ended() });
         }
         let chain = self.take_step(step, caller.client, renew.lease, renew.nonce, renew.link)?;
         self.extend(step, renew.lease, chain, renew.link.next, renew.length_ms)
@@ -72,10 +74,7 @@ impl Engine {
             ));
         }
         if entry.nonce != nonce {
-            return Err(no(
-                RefusalCode::LeaseUnknown,
-                "no lease of this name and nonce; check out anew",
-            ));
+            return Err(unknown());
         }
         if entry.forked {
             return Err(forked());
@@ -168,7 +167,7 @@ impl Engine {
             return Err(ended());
         };
         if self.draining {
-            return Err(self.draining_refusal());
+            return Err(Self::draining_refusal());
         }
         if let Some(reason) = &entry.evicted {
             let detail =
@@ -178,7 +177,7 @@ impl Engine {
         let pool = self.state.pool(entry.pool);
         let right = self.terms_for_renewal(step, pool, entry.version, wish)?;
         match &pool.excess {
-            Some(excess) if excess.refuses(id) => Err(self.overcommitted(pool)),
+            Some(excess) if excess.refuses(id) => Err(Self::overcommitted(pool)),
             _ => Ok(right),
         }
     }
@@ -218,6 +217,14 @@ pub(crate) fn ended() -> Box<Refusal> {
     no(
         RefusalCode::LeaseEnded,
         "this lease is over and its seats may be with others; check out anew",
+    )
+}
+
+/// Not in our store.
+fn unknown() -> Box<Refusal> {
+    no(
+        RefusalCode::LeaseUnknown,
+        "no lease of this name and nonce is known here; show the signed lease, or check out anew",
     )
 }
 

@@ -298,3 +298,37 @@ fn entry_of(record: &LeaseRecord, pool: PoolIndex) -> LeaseEntry {
         heard: false,
     }
 }
+
+#[cfg(test)]
+impl State {
+    /// Everything durable, as a store would have it after a clean replay.
+    pub(crate) fn durable(&self) -> BTreeMap<String, Record> {
+        let mut store = BTreeMap::new();
+        let leases = self.leases.keys().filter_map(|id| self.record(*id));
+        let serials =
+            self.serials
+                .iter()
+                .map(|((root, license), serial)| crate::record::LicenseSerial {
+                    root: *root,
+                    license: license.clone(),
+                    serial: *serial,
+                });
+        let roots = self
+            .roots
+            .iter()
+            .map(|(vendor, root)| crate::record::PinnedRoot {
+                vendor: vendor.clone(),
+                root: *root,
+            });
+        let trouble = (self.trouble != Trouble::default()).then(|| self.trouble.clone());
+        leases
+            .map(|lease| Record::PutLease(Box::new(lease)))
+            .chain(self.licenses.values().cloned().map(Record::PutLicense))
+            .chain(serials.map(Record::PutSerial))
+            .chain(roots.map(Record::PutRoot))
+            .chain(self.mark.map(Record::PutMark))
+            .chain(trouble.map(Record::PutTrouble))
+            .for_each(|record| crate::tests::store_record(&mut store, record));
+        store
+    }
+}

@@ -4,7 +4,7 @@
 
 use usher_protocol::{
     documents::lease::VerifiedLease,
-    ids::{Epoch, LifeId, Nonce},
+    ids::{Commit, Epoch, LifeId, Nonce},
     refusal::{Refusal, RefusalCode},
     time::{BootMs, DurationMs},
 };
@@ -22,11 +22,14 @@ use crate::{
 impl Engine {
     /// Refuses every grant while something stops them all.
     pub(crate) fn check_stops(&self, step: &Step) -> Result<(), Box<Refusal>> {
-        self.stops(step).into_iter().next().map_or(Ok(()), Err)
+        match self.stops(step).into_iter().next() {
+            None => Ok(()),
+            Some(stop) => Err(Box::new(stop)),
+        }
     }
 
     /// Everything that stops granting right now, the gravest first.
-    pub(crate) fn stops(&self, step: &Step) -> Vec<Box<Refusal>> {
+    pub(crate) fn stops(&self, step: &Step) -> Vec<Refusal> {
         let trouble = &self.state.trouble;
         let rolled_back = trouble.rolled_back.then(|| {
             no(
@@ -39,15 +42,16 @@ impl Engine {
             no(RefusalCode::CloneFound, detail)
         });
         let holding = trouble.hold_since.map(|_| self.holding(step));
-        let draining = self.draining.then(|| self.draining_refusal());
+        let draining = self.draining.then(Self::draining_refusal);
         [rolled_back, clone, holding, draining]
             .into_iter()
             .flatten()
+            .map(|stop| *stop)
             .collect()
     }
 
     /// The process is about to end.
-    pub(crate) fn draining_refusal(&self) -> Box<Refusal> {
+    pub(crate) fn draining_refusal() -> Box<Refusal> {
         let refusal = Refusal::new(
             RefusalCode::Draining,
             "the daemon is stopping; its leases go on, ask again when it is back",
@@ -62,7 +66,7 @@ impl Engine {
         step: &mut Step,
         lease: &VerifiedLease,
     ) -> Result<(), Box<Refusal>> {
-        let ahead = self.is_ahead(lease);
+        let ahead = self.is_ahead(lease.epoch, lease.commit);
         let hold_since = self.state.trouble.hold_since;
         // What a restore is known to have lost comes home without alarm, unless it is long over.
         let of_earlier_life = lease.epoch < self.life.epoch;
@@ -243,10 +247,10 @@ impl Engine {
 
     /// L12: an honest store of ours has every commit that we signed with: those of earlier lives are
     /// at most the head this life began with.
-    fn is_ahead(&self, lease: &VerifiedLease) -> bool {
-        match lease.epoch.cmp(&self.life.epoch) {
-            std::cmp::Ordering::Less => lease.commit > self.life.head,
-            std::cmp::Ordering::Equal => lease.commit > self.head,
+    pub(crate) fn is_ahead(&self, epoch: Epoch, commit: Commit) -> bool {
+        match epoch.cmp(&self.life.epoch) {
+            std::cmp::Ordering::Less => commit > self.life.head,
+            std::cmp::Ordering::Equal => commit > self.head,
             std::cmp::Ordering::Greater => true,
         }
     }

@@ -17,7 +17,7 @@ use crate::{
     engine::Engine,
     explain::Why,
     limits::LEASES_PER_PAGE_MAX,
-    pool::{Pool, PoolIndex},
+    pool::{Pool, PoolIndex, Terms},
     state::LeaseEntry,
     step::{Asked, Step, no},
 };
@@ -135,9 +135,10 @@ impl Engine {
             let depends = |(_, pool): (PoolIndex, &Pool)| {
                 self.why_closed(step, pool, None) == Some(Why::ClockHeld)
             };
-            match self.state.pools().any(depends) {
-                true => format!("clock: {worry}; `clock-held` for what depends on it"),
-                false => format!("clock: {worry}"),
+            if self.state.pools().any(depends) {
+                format!("clock: {worry}; `clock-held` for what depends on it")
+            } else {
+                format!("clock: {worry}")
             }
         });
         let overcommitted = self.pools_in_use().filter(|pool| pool.excess.is_some());
@@ -145,7 +146,7 @@ impl Engine {
             .into_iter()
             .chain(
                 overcommitted
-                    .map(|pool| format!("overcommitted: {}", self.overcommitted(pool).detail)),
+                    .map(|pool| format!("overcommitted: {}", Self::overcommitted(pool).detail)),
             )
             .collect()
     }
@@ -200,7 +201,7 @@ impl Engine {
 }
 
 fn feature_view(pool: &Pool) -> FeatureView {
-    let feature = pool.terms.as_ref().map(|terms| terms.feature());
+    let feature = pool.terms.as_ref().map(Terms::feature);
     FeatureView {
         feature: pool.key.feature.clone(),
         license: pool.key.license.clone(),

@@ -1,0 +1,153 @@
+//! Rollbacks, clones, holds and endings (L12, L13).
+
+use super::*;
+
+/// A world whose store forgets what happened in `lost`, as after a restored backup.
+fn rolled_back<T>(hold_all: bool, lost: impl FnOnce(&mut World) -> T) -> (World, T) {
+    let mut world = World::with_seats(2);
+    let (store, head) = (world.store.clone(), world.engine.head());
+    let it = lost(&mut world);
+    world.store = store;
+    let life = Life {
+        epoch: Epoch(101),
+        life: LifeId([2; 16]),
+        hold_all,
+        head,
+        ..world.life
+    };
+    world.restart_as(life);
+    (world, it)
+}
+
+#[test]
+fn l12_a_lease_from_beyond_the_head_is_adopted_and_stops_granting() {
+    let (mut world, lease) = rolled_back(false, |world| world.checkout(10, 1).unwrap().lease);
+    let stays = world.checkout(11, 5).unwrap().lease;
+    refused(
+        world.renew(10, &lease, 1, link(1, 2)),
+        RefusalCode::LeaseUnknown,
+    );
+    let attached = world.attach(10, &lease, 1, link(1, 2)).unwrap();
+    assert_eq!(attached.lease.id, lease.id);
+    refused(world.checkout(12, 6), RefusalCode::StoreRolledBack);
+    world.renew(11, &stays, 5, link(5, 6)).unwrap();
+    assert!(world.status().stopped[0].starts_with("store-rolled-back"));
+    world.restart();
+    refused(world.checkout(12, 6), RefusalCode::StoreRolledBack);
+
+    world.admin(AdminAsk::AcceptRollback).unwrap();
+    refused(world.checkout(12, 6), RefusalCode::Holding);
+    world.run(3_600_000 + 108_000);
+    world.checkout(12, 6).unwrap();
+}
+
+#[test]
+fn l12_a_lease_is_ahead_although_the_new_life_has_caught_up() {
+    let (mut world, lease) = rolled_back(false, |world| world.checkout(10, 1).unwrap().lease);
+    for nonce in 20..30 {
+        let it = world.checkout(11, nonce).unwrap().lease;
+        world.release(11, &it, nonce, link(nonce, 99)).unwrap();
+    }
+    assert!(world.engine.head() > lease.commit);
+    world.attach(10, &lease, 1, link(1, 2)).unwrap();
+    refused(world.checkout(12, 6), RefusalCode::StoreRolledBack);
+}
+
+#[test]
+fn l12_a_known_restore_holds_all_seats_and_adopts_without_alarm() {
+    let (mut world, lease) = rolled_back(true, |world| world.checkout(10, 1).unwrap().lease);
+    refused(world.checkout(11, 5), RefusalCode::Holding);
+    world.pass(1000);
+    world.attach(10, &lease, 1, link(1, 2)).unwrap();
+    assert_eq!(world.seats_out(), 1);
+    assert!(!world.engine.state.trouble.rolled_back);
+    // Counted anew in each life until it has run out in one.
+    world.run(3_000_000);
+    world.restart();
+    let refusal = refused(world.checkout(11, 5), RefusalCode::Holding);
+    assert_eq!(
+        refusal.retry_after_ms,
+        Some(DurationMs(3_600_000 + 108_000))
+    );
+    world.run(3_600_000 + 108_000);
+    world.checkout(11, 5).unwrap();
+    world.restart();
+    world.checkout(11, 6).unwrap();
+}
+
+#[test]
+fn l12_a_hold_without_a_license_waits_for_one() {
+    let mut world = World::new();
+    let life = Life {
+        epoch: Epoch(101),
+        hold_all: true,
+        head: world.engine.head(),
+        ..world.life
+    };
+    world.restart_as(life);
+    world.run(100 * DAY / 1000);
+    world.install(&solver(2, 1)).unwrap();
+    world.run(3_600_000);
+    world.checkout(11, 5).unwrap();
+}
+
+#[test]
+fn l12_a_longer_license_resumes_a_hold_that_ran_out() {
+    let (mut world, ()) = rolled_back(true, |_: &mut World| {});
+    world.run(3_600_000 + 108_000);
+    world.checkout(11, 5).unwrap();
+    let longer = license("acme-9", 1, vec![feature("mesher", Some(1))]);
+    world.install(&signed(&longer)).unwrap();
+    refused(world.checkout(11, 6), RefusalCode::Holding);
+}
+
+#[test]
+fn l12_a_lease_that_was_released_is_not_adopted() {
+    let mut world = World::with_seats(2);
+    let lease = world.checkout(10, 1).unwrap().lease;
+    world.release(10, &lease, 1, link(1, 2)).unwrap();
+    refused(
+        world.attach(10, &lease, 1, link(2, 3)),
+        RefusalCode::LeaseEnded,
+    );
+    world.restart();
+    refused(
+        world.attach(10, &lease, 1, link(2, 3)),
+        RefusalCode::LeaseEnded,
+    );
+    assert!(world.status().stopped.is_empty());
+}
+
+#[test]
+fn l12_a_clone_stops_granting_until_one_is_named() {
+    let mut world = World::with_seats(2);
+    let lease = world.checkout(10, 1).unwrap().lease;
+    let found = |life| Input::CloneFound {
+        life,
+        address: "10.0.0.9".to_owned(),
+    };
+    world.input(found(world.life.life));
+    let own = world.checkout(11, 2).unwrap();
+    world.input(found(LifeId([9; 16])));
+    let refusal = refused(world.checkout(11, 3), RefusalCode::CloneFound);
+    assert!(refusal.detail.contains("10.0.0.9"));
+    world.renew(10, &lease, 1, link(1, 2)).unwrap();
+    world.release(11, &own.lease, 2, link(2, 3)).unwrap();
+    world.admin(AdminAsk::KeepThisClone).unwrap();
+    refused(world.checkout(11, 3), RefusalCode::Holding);
+    world.run(3_600_000 + 108_000);
+    world.checkout(11, 3).unwrap();
+}
+
+#[test]
+fn draining_grants_and_renews_nothing_and_takes_back() {
+    let mut world = World::with_seats(2);
+    let lease = world.checkout(10, 1).unwrap().lease;
+    world.admin(AdminAsk::Drain).unwrap();
+    refused(world.checkout(11, 2), RefusalCode::Draining);
+    refused(
+        world.renew(10, &lease, 1, link(1, 2)),
+        RefusalCode::Draining,
+    );
+    world.release(10, &lease, 1, link(1, 2)).unwrap();
+}
