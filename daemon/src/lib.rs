@@ -13,4 +13,6 @@ pub mod quic;
 pub mod records;
 pub mod serve;
 pub mod site;
+#[cfg(test)]
+mod testing;
 pub mod usage;

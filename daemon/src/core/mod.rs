@@ -12,3 +12,6 @@ mod thread;
 pub use handle::{AnswerSink, Answered, CoreHandle};
 pub use start::{Ended, StartError, Started, start};
 pub use thread::CoreError;
+
+#[cfg(test)]
+mod tests;

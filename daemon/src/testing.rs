@@ -1,0 +1,138 @@
+//! What this crate's tests share: a vendor, its license, a running core on a journal in memory.
+
+use std::sync::Arc;
+
+use ed25519_dalek::SigningKey;
+use usher_client::clock::Clock;
+use usher_engine::api::{AdminAsk, Answer, Caller, ClientAsk, Settings};
+use usher_protocol::{
+    documents::{
+        certificate::Certificate,
+        license::{Feature, Grouping, License, VerifiedLicense, issue},
+    },
+    ids::{LifeId, Nonce, PublicKey, Token},
+    time::{DurationMs, WallMs},
+    wire::{Checkout, Environment, Holder},
+};
+
+use crate::{
+    core::{self, CoreHandle, Started},
+    journal::Journal,
+};
+
+pub(crate) fn site_key() -> SigningKey {
+    SigningKey::from_bytes(&[1; 32])
+}
+
+pub(crate) fn root_key() -> SigningKey {
+    SigningKey::from_bytes(&[2; 32])
+}
+
+pub(crate) fn client_key() -> SigningKey {
+    SigningKey::from_bytes(&[4; 32])
+}
+
+/// `solver` of vendor `acme`, a test license of this many seats and this lease length.
+pub(crate) fn license(seats: u32, lease_ms: DurationMs) -> Arc<VerifiedLicense> {
+    let issuing = SigningKey::from_bytes(&[3; 32]);
+    let issued = WallMs(1_790_000_000_000);
+    let certificate = Certificate {
+        root: PublicKey::from(&root_key()),
+        vendor: "acme".parse().unwrap(),
+        issuing: PublicKey::from(&issuing),
+        serial: 1,
+        starts: WallMs(0),
+        expires: WallMs::NEVER,
+    };
+    let license = License {
+        id: "acme-0001".parse().unwrap(),
+        serial: 1,
+        vendor: "acme".parse().unwrap(),
+        customer: "Example Works".to_owned(),
+        customer_id: "c-1".parse().unwrap(),
+        environment: Environment::Test,
+        site: PublicKey::from(&site_key()),
+        hosts: Vec::new(),
+        issued,
+        replaces: Vec::new(),
+        support: None,
+        features: vec![Feature {
+            feature: "solver".parse().unwrap(),
+            version: None,
+            seats: Some(seats),
+            starts: issued,
+            expires: None,
+            lease_ms_min: DurationMs::seconds(2),
+            lease_ms_default: lease_ms,
+            lease_ms_max: DurationMs::hours(1),
+            borrow_ms_max: DurationMs::ZERO,
+            overdraft: 0,
+            grouping: Grouping::Process,
+        }],
+    };
+    let certificate = certificate.sign(&root_key()).unwrap();
+    let text = issue(&license, &issuing, &certificate, None).unwrap();
+    Arc::new(VerifiedLicense::verify(text.as_bytes()).unwrap())
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        serve_test: true,
+        leases_per_client_max: 1000,
+        leases_max: 10_000,
+        host_names: Vec::new(),
+    }
+}
+
+pub(crate) fn start(journal: impl Journal + 'static) -> Started {
+    let site = PublicKey::from(&site_key());
+    core::start(Box::new(journal), site, false, LifeId([9; 16]), settings()).unwrap()
+}
+
+pub(crate) async fn install(core: &CoreHandle, license: &Arc<VerifiedLicense>) {
+    let ask = AdminAsk::InstallLicense {
+        license: Arc::clone(license),
+        root_confirmed: Some(license.root().fingerprint()),
+    };
+    let answer = core.ask_admin("root(0)".to_owned(), ask).await;
+    assert!(matches!(answer, Answer::Installed(_)), "{answer:?}");
+}
+
+pub(crate) fn caller() -> Caller {
+    Caller {
+        client: PublicKey::from(&client_key()),
+        root: PublicKey::from(&root_key()).fingerprint(),
+    }
+}
+
+pub(crate) fn checkout(nonce: u8) -> Checkout {
+    Checkout {
+        nonce: Nonce([nonce; 16]),
+        token: Token([nonce; 16]),
+        feature: "solver".parse().unwrap(),
+        environment: Environment::Test,
+        seats: 1,
+        version: None,
+        length_ms: None,
+        holder: Holder {
+            user: "anna".to_owned(),
+            host: "ws1".to_owned(),
+            display: None,
+            process: 7,
+        },
+    }
+}
+
+pub(crate) fn ask_seat(nonce: u8) -> ClientAsk {
+    ClientAsk::Checkout(checkout(nonce))
+}
+
+/// Waits in real time for what another thread brings about.
+pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let clock = Clock::new();
+    let give_up = clock.boot().plus(DurationMs::seconds(20));
+    while !done() {
+        assert!(clock.boot() < give_up, "never: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
