@@ -12,3 +12,6 @@ mod server;
 
 pub use bind::BindError;
 pub use server::{Server, ServerError, ServerParts};
+
+#[cfg(test)]
+mod tests;
