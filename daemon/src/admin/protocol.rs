@@ -345,6 +345,7 @@ mod optional_text {
 
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
+    #[expect(clippy::ref_option, reason = "serde hands out a reference")]
     pub(super) fn serialize<T: Display, S: Serializer>(
         it: &Option<T>,
         to: S,

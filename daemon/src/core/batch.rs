@@ -66,17 +66,13 @@ impl Pending {
     /// Lets every answer go, and gives the news to spread. Only after the commit (A2).
     pub(super) fn release(mut self) -> Vec<Push> {
         // The engine answers in the order of inputs, so this is one step each.
-        let mut waiting = self.waiting.into_iter().peekable();
+        let mut waiting = self.waiting.into_iter();
         for (reply_to, answer) in self.answers {
-            let mut skipped = Vec::new();
-            while let Some((waits_for, outlet)) = waiting.next() {
-                if waits_for == reply_to {
-                    outlet.release(answer);
-                    break;
-                }
-                skipped.push((waits_for, outlet));
+            let outlet = waiting.find(|(waits_for, _)| *waits_for == reply_to);
+            debug_assert!(outlet.is_some(), "an answer to nobody: {reply_to:?}");
+            if let Some((_, outlet)) = outlet {
+                outlet.release(answer);
             }
-            debug_assert!(skipped.is_empty(), "inputs without an answer: {skipped:?}");
         }
         if self.features_changed {
             self.news.push(Push::FeaturesChanged);

@@ -98,7 +98,7 @@ pub fn start(
         .map(|(key, value)| records::read(key, value))
         .collect::<Result<Vec<_>, _>>()?;
     drop(loaded);
-    let (engine, output) = replay(settings, life, records, &clock)?;
+    let (engine, output) = replay(settings, life, records, clock)?;
     let wake = output.wake;
     let mut first = Pending::default();
     first.add(output).map_err(CoreError::from)?;
@@ -120,7 +120,7 @@ fn replay(
     settings: Settings,
     life: Life,
     records: Vec<Record>,
-    clock: &Clock,
+    clock: Clock,
 ) -> Result<(Engine, Output), StartError> {
     let start = AssertUnwindSafe(|| Engine::start(settings, life, records, clock.now()));
     catch_unwind(start).map_err(|_| StartError::State)

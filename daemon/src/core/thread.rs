@@ -1,6 +1,8 @@
 //! The loop of the core thread: drain, handle, commit, release (A2).
 
-use tokio::sync::{broadcast, mpsc};
+use std::path::{Path, PathBuf};
+
+use tokio::sync::{broadcast, mpsc, oneshot};
 use usher_client::clock::{Alarm, Clock, NEVER};
 use usher_engine::{
     Engine,
@@ -17,7 +19,7 @@ use super::{
     item::Item,
 };
 use crate::{
-    journal::{Journal, JournalError},
+    journal::{Journal, JournalError, SnapshotInfo},
     limits::{BATCH_INPUTS_MAX, DRAIN_RECONNECT_MS},
     notify,
 };
@@ -56,9 +58,11 @@ pub(super) struct Watchdog {
 
 /// What ended a drain before the queue was empty.
 enum Stopped {
-    Snapshot(Item),
+    Snapshot(PathBuf, SnapshotWaiting),
     End,
 }
+
+type SnapshotWaiting = oneshot::Sender<Result<SnapshotInfo, String>>;
 
 impl Core {
     /// Runs until told to stop, or until nothing can be made durable (L13).
@@ -76,7 +80,7 @@ impl Core {
             self.release(pending);
             match stopped {
                 None => self.after_work(),
-                Some(Stopped::Snapshot(item)) => self.snapshot(item)?,
+                Some(Stopped::Snapshot(target, waiting)) => self.snapshot(&target, waiting)?,
                 Some(Stopped::End) => return Ok(self.journal.resign()?),
             }
         }
@@ -88,7 +92,9 @@ impl Core {
         while let Some(item) = next {
             match item {
                 Item::Stop => return Ok(Some(Stopped::End)),
-                Item::Snapshot(..) => return Ok(Some(Stopped::Snapshot(item))),
+                Item::Snapshot(target, waiting) => {
+                    return Ok(Some(Stopped::Snapshot(target, waiting)));
+                }
                 item => self.take(item, pending)?,
             }
             if pending.inputs >= BATCH_INPUTS_MAX {
@@ -191,11 +197,8 @@ impl Core {
     }
 
     /// Between two batches (S6). An error of the disk ends the core (L13, S4).
-    fn snapshot(&mut self, item: Item) -> Result<(), CoreError> {
-        let Item::Snapshot(target, waiting) = item else {
-            return Ok(());
-        };
-        match self.journal.snapshot(&target) {
+    fn snapshot(&mut self, target: &Path, waiting: SnapshotWaiting) -> Result<(), CoreError> {
+        match self.journal.snapshot(target) {
             Ok(info) => {
                 drop(waiting.send(Ok(info)));
                 Ok(())

@@ -14,6 +14,7 @@ use tokio::sync::{broadcast, mpsc};
 use usher_client::{clock::Clock, tls};
 use usher_engine::api::{Answer, Authority, Caller, ClientAsk};
 use usher_protocol::{
+    codec::CodecError,
     documents::lease::VerifiedLease,
     ids::LeaseId,
     limits::HANDSHAKE_MS_MAX,
@@ -62,7 +63,7 @@ enum End {
     /// The client left, or is gone.
     Gone,
     /// It sent what makes no sense.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
 }
 
 /// The handshake, the first frame, and the answer to it. None: the client was refused, or is gone.
@@ -84,7 +85,7 @@ async fn open(connecting: Connecting, parts: &Arc<ServerParts>) -> Option<(Sessi
             let welcome = ServerFrame::Welcome(welcome(*authority, parts));
             frames::send(&mut stream, &welcome).await.ok()?;
         }
-        Answer::Refused(refusal) => return refuse(&connection, stream, *refusal).await,
+        Answer::Refused(refusal) => return refuse(&connection, stream, refusal).await,
         other => {
             tracing::error!("the engine answered a Hello with {other:?}");
             return None;
@@ -105,10 +106,10 @@ async fn open(connecting: Connecting, parts: &Arc<ServerParts>) -> Option<(Sessi
 }
 
 /// The `Hello`, or what to say of that which came instead. None: the client is gone.
-async fn first(reader: &mut FrameReader) -> Option<Result<Hello, Refusal>> {
+async fn first(reader: &mut FrameReader) -> Option<Result<Hello, Box<Refusal>>> {
     match reader.next().await {
         Ok(Some(ClientFrame::Hello(hello))) => Some(check_version(hello)),
-        Ok(Some(ClientFrame::Request(..))) => Some(Err(Refusal::new(
+        Ok(Some(ClientFrame::Request(..))) => Some(Err(refusal(
             RefusalCode::HelloFirst,
             "a request came before the Hello",
         ))),
@@ -117,15 +118,13 @@ async fn first(reader: &mut FrameReader) -> Option<Result<Hello, Refusal>> {
     }
 }
 
-fn check_version(hello: Hello) -> Result<Hello, Refusal> {
+fn check_version(hello: Hello) -> Result<Hello, Box<Refusal>> {
     if (hello.version_min..=hello.version_max).contains(&WIRE_VERSION) {
         return Ok(hello);
     }
     let (min, max) = (hello.version_min, hello.version_max);
-    Err(Refusal::new(
-        RefusalCode::UnsupportedVersion,
-        format!("this server speaks version {WIRE_VERSION}, the client {min} to {max}"),
-    ))
+    let detail = format!("this server speaks version {WIRE_VERSION}, the client {min} to {max}");
+    Err(refusal(RefusalCode::UnsupportedVersion, detail))
 }
 
 fn welcome(authority: Authority, parts: &ServerParts) -> Welcome {
@@ -141,8 +140,12 @@ fn welcome(authority: Authority, parts: &ServerParts) -> Welcome {
 }
 
 /// Number 0 refuses the connection itself; the client gets a moment to read it.
-async fn refuse<T>(connection: &Connection, mut stream: SendStream, refusal: Refusal) -> Option<T> {
-    let frame = ServerFrame::Reply(0, Reply::Refused(refusal));
+async fn refuse<T>(
+    connection: &Connection,
+    mut stream: SendStream,
+    refusal: Box<Refusal>,
+) -> Option<T> {
+    let frame = ServerFrame::Reply(0, Reply::Refused(*refusal));
     if frames::send(&mut stream, &frame).await.is_ok() && stream.finish().is_ok() {
         drop(tokio::time::timeout(limits::LINGER_MS.to_std(), stream.stopped()).await);
     }
@@ -178,12 +181,12 @@ impl Session {
                             self.outstanding += 1;
                             Ok(())
                         }
-                        Err(refusal) => self.refuse(number, *refusal).await,
+                        Err(refusal) => self.refuse(number, refusal).await,
                     }
                 }
                 Err(refusal) => self.refuse(number, refusal).await,
             },
-            Ok(Some(ClientFrame::Hello(_))) => Err(End::Refused(Refusal::new(
+            Ok(Some(ClientFrame::Hello(_))) => Err(End::Refused(refusal(
                 RefusalCode::BadRequest,
                 "a second Hello came",
             ))),
@@ -193,22 +196,24 @@ impl Session {
     }
 
     /// Judges a request at the edge: past here everything is checked (T2).
-    fn ask_of(&self, request: Request) -> Result<ClientAsk, Refusal> {
-        request.check().map_err(Refusal::from)?;
+    fn ask_of(&self, request: Request) -> Result<ClientAsk, Box<Refusal>> {
+        request
+            .check()
+            .map_err(|error| Box::new(Refusal::from(error)))?;
         Ok(match request {
             Request::Checkout(checkout) => ClientAsk::Checkout(checkout),
             Request::Renew(renew) => ClientAsk::Renew(renew),
             Request::Release(release) => ClientAsk::Release(release),
-            Request::Attach(attach) => self.attach(attach)?,
+            Request::Attach(attach) => self.attach(&attach)?,
             Request::Features => ClientAsk::Features,
             Request::Holders(feature) => ClientAsk::Holders(feature),
             Request::Endorsement(license) => ClientAsk::Endorsement(license),
         })
     }
 
-    fn attach(&self, attach: Attach) -> Result<ClientAsk, Refusal> {
+    fn attach(&self, attach: &Attach) -> Result<ClientAsk, Box<Refusal>> {
         let lease = VerifiedLease::verify(&attach.lease, &self.parts.site)
-            .map_err(|error| Refusal::new(RefusalCode::NotGenuine, error.to_string()))?;
+            .map_err(|error| refusal(RefusalCode::NotGenuine, error.to_string()))?;
         Ok(ClientAsk::Attach {
             lease: Box::new(lease),
             nonce: attach.nonce,
@@ -236,8 +241,8 @@ impl Session {
         self.write(&bytes).await
     }
 
-    async fn refuse(&mut self, number: u64, refusal: Refusal) -> Result<(), End> {
-        let frame = ServerFrame::Reply(number, Reply::Refused(refusal));
+    async fn refuse(&mut self, number: u64, refusal: Box<Refusal>) -> Result<(), End> {
+        let frame = ServerFrame::Reply(number, Reply::Refused(*refusal));
         self.send(&frame).await
     }
 
@@ -290,8 +295,12 @@ impl Session {
     }
 }
 
-fn malformed(error: &usher_protocol::codec::CodecError) -> Refusal {
-    Refusal::new(RefusalCode::BadRequest, error.to_string())
+fn malformed(error: &CodecError) -> Box<Refusal> {
+    refusal(RefusalCode::BadRequest, error.to_string())
+}
+
+fn refusal(code: RefusalCode, detail: impl Into<String>) -> Box<Refusal> {
+    Box::new(Refusal::new(code, detail))
 }
 
 const CLOSE_DONE: VarInt = VarInt::from_u32(0);

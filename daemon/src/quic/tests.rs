@@ -136,7 +136,7 @@ impl Peer {
     }
 
     /// The connection itself is refused, and closed after that.
-    async fn is_refused(mut self, code: RefusalCode) {
+    async fn ends_refused(mut self, code: RefusalCode) {
         match self.next().await {
             Some(ServerFrame::Reply(0, Reply::Refused(refusal))) => {
                 assert_eq!(refusal.code, code, "{}", refusal.detail);
@@ -250,7 +250,7 @@ async fn nothing_is_answered_before_the_hello() {
         .await
         .unwrap();
     peer.say(&ClientFrame::Request(1, Request::Features)).await;
-    peer.is_refused(RefusalCode::HelloFirst).await;
+    peer.ends_refused(RefusalCode::HelloFirst).await;
 }
 
 #[tokio::test]
@@ -260,7 +260,7 @@ async fn an_unknown_root_learns_nothing_but_that() {
         .await
         .unwrap();
     peer.hello(Fingerprint([0; 32])).await;
-    peer.is_refused(RefusalCode::UnknownVendor).await;
+    peer.ends_refused(RefusalCode::UnknownVendor).await;
 }
 
 #[tokio::test]
@@ -268,7 +268,7 @@ async fn a_second_hello_and_unspoken_versions_are_refused() {
     let site = site(2, 10).await;
     let mut peer = Peer::welcomed(site.address).await;
     peer.hello(testing::caller().root).await;
-    peer.is_refused(RefusalCode::BadRequest).await;
+    peer.ends_refused(RefusalCode::BadRequest).await;
     let mut peer = Peer::connect(site.address, &testing::client_key())
         .await
         .unwrap();
@@ -278,7 +278,7 @@ async fn a_second_hello_and_unspoken_versions_are_refused() {
         root: testing::caller().root,
     };
     peer.say(&ClientFrame::Hello(hello)).await;
-    peer.is_refused(RefusalCode::UnsupportedVersion).await;
+    peer.ends_refused(RefusalCode::UnsupportedVersion).await;
 }
 
 #[tokio::test]
@@ -302,7 +302,7 @@ async fn frames_that_are_none_end_the_connection_before_and_after_the_hello() {
     for bytes in bad {
         let mut peer = Peer::welcomed(site.address).await;
         peer.say_bytes(&bytes).await;
-        peer.is_refused(RefusalCode::BadRequest).await;
+        peer.ends_refused(RefusalCode::BadRequest).await;
         let mut peer = Peer::connect(site.address, &testing::client_key())
             .await
             .unwrap();
@@ -319,7 +319,7 @@ async fn frames_that_are_none_end_the_connection_before_and_after_the_hello() {
 }
 
 #[tokio::test]
-async fn a_request_that_makes_no_sense_is_refused_and_the_connection_goes_on() {
+async fn a_request_that_makes_no_sense_ends_refused_and_the_connection_goes_on() {
     let site = site(2, 10).await;
     let mut peer = Peer::welcomed(site.address).await;
     let mut absurd = testing::checkout(1);
