@@ -76,7 +76,7 @@ mod on_sled {
         let (mut journal, _) = life(&place);
         for round in 0..40 {
             let value = "v".repeat(17_000 + round);
-            let key = |n: usize| format!("{n:0>width$}", width = KEY_BYTES_MAX);
+            let key = |n: usize| format!("{n:0>KEY_BYTES_MAX$}");
             let writes = (0..20).map(|n| set(&key(n), &value)).collect();
             journal
                 .commit(

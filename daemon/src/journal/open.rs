@@ -3,7 +3,10 @@
 //! It must never take a lost store for a new one.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use super::frame::{META_KEY, STORE_VERSION};
 use super::meta::{self, Meta};
@@ -137,7 +140,20 @@ fn try_sled(store: &Path) -> Result<sled::Result<sled::Db>, ()> {
         .cache_capacity(CACHE_BYTES)
         // Every batch is flushed by the step itself.
         .flush_every_ms(None);
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| config.open())).map_err(|_| ())
+    for _ in 1..LOCK_TRIES {
+        let outcome = catch_unwind(AssertUnwindSafe(|| config.open())).map_err(|_| ())?;
+        if !matches!(&outcome, Err(error) if is_locked(error)) {
+            return Ok(outcome);
+        }
+        thread::sleep(LOCK_PAUSE);
+    }
+    catch_unwind(AssertUnwindSafe(|| config.open())).map_err(|_| ())
+}
+
+/// Whether sled's own lock is taken. Ours is held, so it is a thread of sled's pool that outlives a
+/// database just closed, here or in a process about to end: it is gone in milliseconds.
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(source) if source.to_string().contains("could not acquire lock"))
 }
 
 fn unreadable() -> Fault {
@@ -253,3 +269,6 @@ fn lost(paths: &StorePaths) -> JournalError {
 }
 
 const CACHE_BYTES: u64 = 128 << 20;
+/// Together five seconds.
+const LOCK_TRIES: u32 = 1000;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);

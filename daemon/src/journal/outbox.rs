@@ -109,7 +109,11 @@ impl Outbox {
 
     /// Waits until the log has entry `number`.
     pub(super) fn wait_for(&self, number: u64) -> Result<LogHead, JournalError> {
-        let progress = self.shared.progress();
+        let mut progress = self.shared.progress();
+        if progress.logged.number < number {
+            progress.hurried = true;
+            self.shared.changed.notify_all();
+        }
         let mut progress = self
             .shared
             .changed
@@ -159,12 +163,20 @@ impl Shared {
     /// Everything that waits, once there is something; `None` when there will be nothing more.
     fn next_batch(&self) -> Option<Vec<Vec<u8>>> {
         let progress = self.progress();
-        let mut progress = self
+        let progress = self
             .changed
             .wait_while(progress, |progress| {
                 progress.waiting.is_empty() && !progress.closing
             })
             .unwrap_or_else(PoisonError::into_inner);
+        // One sync for what several commits bring; the outbox keeps it safe meanwhile.
+        let (mut progress, _) = self
+            .changed
+            .wait_timeout_while(progress, LINGER, |progress| {
+                !progress.closing && !progress.hurried
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        progress.hurried = false;
         let entries = mem::take(&mut progress.waiting);
         (!entries.is_empty()).then_some(entries)
     }

@@ -1,6 +1,7 @@
 //! Backup, restore and repair on real directories.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 
 use super::crash_tests::{copy_tree, filled, load_all};
@@ -286,6 +287,38 @@ fn an_older_version_is_converted_after_a_copy_and_a_newer_one_refused() {
     let mut journal = SledJournal::open(state.path(), &newer).unwrap();
     let epoch = journal.acquire(0).unwrap();
     assert_eq!(journal.load(epoch).unwrap().writes.len(), then.len());
+}
+
+/// S7; without root there is nobody to give to, and nothing to show.
+#[test]
+fn what_root_writes_belongs_to_the_directory_owner() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    filled(state.path(), 3);
+    chown(state.path(), Some(65_534), Some(65_534)).unwrap();
+    let rebuilt = repair(state.path(), None, 0, None, &SledOptions::default()).unwrap();
+    let mut paths = vec![rebuilt.replaced_store.unwrap()];
+    let mut seen = 0;
+    paths.push(state.path().to_owned());
+    while let Some(path) = paths.pop() {
+        assert_eq!(
+            fs::metadata(&path).unwrap().uid(),
+            65_534,
+            "{}",
+            path.display()
+        );
+        seen += 1;
+        if path.is_dir() {
+            paths.extend(
+                fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        }
+    }
+    assert!(seen > 10);
 }
 
 fn mark_of(state: &Path) -> Option<Restored> {
