@@ -224,9 +224,10 @@ impl Builder {
             Some(key) => key,
             None => ClientIdentity::load_or_create(&paths)?,
         };
-        let config = match self.surroundings {
-            true => Config::load(&paths)?,
-            false => Config::default(),
+        let config = if self.surroundings {
+            Config::load(&paths)?
+        } else {
+            Config::default()
         };
         let variable = std::env::var_os(SERVER_VARIABLE).filter(|_| self.surroundings);
         Ok(Setup {

@@ -221,7 +221,7 @@ mod tests {
         assert!(Trust::load(&paths).unwrap().roots().is_empty());
         let added = Trust::add(&paths, &key(1, "acme")).unwrap();
         let trust = Trust::load(&paths).unwrap();
-        assert_eq!(trust.roots(), [added.clone()]);
+        assert_eq!(trust.roots(), std::slice::from_ref(&added));
         assert_eq!(trust.by_vendor(&added.vendor), Some(&added));
         assert_eq!(
             trust.by_fingerprint(&added.root.fingerprint()),

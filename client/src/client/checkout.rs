@@ -120,9 +120,10 @@ impl CheckoutBuilder {
 
     /// The vendor in `acme/solver` is for people: the root decides whose servers are asked (T3).
     fn feature(&self) -> Result<FeatureName, Error> {
-        match self.feature.contains('/') {
-            true => Ok(self.feature.parse::<FeaturePath>()?.feature),
-            false => Ok(self.feature.parse()?),
+        if self.feature.contains('/') {
+            Ok(self.feature.parse::<FeaturePath>()?.feature)
+        } else {
+            Ok(self.feature.parse()?)
         }
     }
 }

@@ -145,7 +145,9 @@ async fn read(
             // A reply nobody waits for any more is dropped.
             Ok(ServerFrame::Reply(number, reply)) if number != 0 => {
                 let waiter = lock(&waiting).replies.remove(&number);
-                waiter.map(|waiter| waiter.send(reply));
+                if let Some(waiter) = waiter {
+                    drop(waiter.send(reply));
+                }
             }
             Ok(ServerFrame::Reply(_, Reply::Refused(refusal))) => {
                 break format!("{}: {}", refusal.code.name(), refusal.detail);

@@ -14,7 +14,8 @@ use usher_protocol::{
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Format {
-    format: u8,
+    #[serde(rename = "format")]
+    number: u8,
     root: String,
     server: String,
     endorsement: String,
@@ -48,7 +49,7 @@ struct Counted {
 impl Format {
     pub(super) fn of(file: &LeaseFile) -> Result<Self, String> {
         Ok(Self {
-            format: FORMAT,
+            number: FORMAT,
             root: file.root.to_string(),
             server: file.server.clone(),
             endorsement: wrap(&file.endorsement)?,
@@ -75,7 +76,7 @@ impl Format {
 
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let format: Self = toml::from_str(text).map_err(|error| error.to_string())?;
-        match format.format {
+        match format.number {
             FORMAT => Ok(format),
             other => Err(format!("format {other} needs another version of usher")),
         }

@@ -12,6 +12,11 @@ mod io;
 mod right;
 mod state;
 
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
 pub use io::{Answer, Ask, Detached, Fresh, Granted, Input, Outcome, Output, Send};
 pub use right::{Right, Standing};
 pub use state::{Change, LostWhy, State, Trouble};
