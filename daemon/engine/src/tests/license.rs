@@ -18,7 +18,10 @@ fn t3_a_vendors_first_root_is_confirmed_and_pinned() {
         license: Arc::clone(&license),
         root_confirmed: None,
     };
-    let refusal = refused(world.admin(unconfirmed.clone()), RefusalCode::BadRequest);
+    let refusal = refused(
+        world.admin(unconfirmed.clone()),
+        RefusalCode::RootUnconfirmed,
+    );
     assert!(refusal.detail.contains(&root().to_string()));
     world.install(&license).unwrap();
     remove(&mut world, "acme-1");

@@ -53,6 +53,8 @@ pub(crate) struct World {
     pub(crate) store: BTreeMap<String, Record>,
     pub(crate) events: Vec<Event>,
     pub(crate) last: Output,
+    /// The length that renewals wish for.
+    pub(crate) wish: Option<DurationMs>,
 }
 
 impl World {
@@ -84,6 +86,7 @@ impl World {
             store: BTreeMap::new(),
             events: Vec::new(),
             last: Output::default(),
+            wish: None,
         };
         world.persist(output);
         world
@@ -169,7 +172,7 @@ impl World {
             lease: lease.id,
             nonce: Nonce([nonce; 16]),
             link,
-            length_ms: None,
+            length_ms: self.wish,
         };
         promised(self.client(client, ClientAsk::Renew(renew)))
     }
@@ -187,7 +190,7 @@ impl World {
             lease: Box::new(lease),
             nonce: Nonce([nonce; 16]),
             link,
-            length_ms: None,
+            length_ms: self.wish,
         };
         promised(self.client(client, ask))
     }

@@ -16,6 +16,7 @@ enum Move {
         client: u8,
         attach: bool,
         lost: bool,
+        minutes: Option<u64>,
     },
     /// A client gives back what it holds; the reply may be lost.
     Release { client: u8, lost: bool },
@@ -104,7 +105,11 @@ impl Model {
                 client,
                 attach,
                 lost,
-            } => self.renew(client, attach, lost),
+                minutes,
+            } => {
+                self.world.wish = minutes.map(DurationMs::minutes);
+                self.renew(client, attach, lost);
+            }
             Move::Release { client, lost } => self.release(client, lost),
             Move::Evict { client } => {
                 let held = self.clients[usize::from(client)].held.as_ref();
@@ -253,21 +258,22 @@ fn any_move() -> impl Strategy<Value = Move> {
     prop_oneof![
         6 => (client.clone(), any::<bool>(), any::<bool>())
             .prop_map(|(client, fresh, lost)| Move::Checkout { client, fresh, lost }),
-        6 => (client.clone(), any::<bool>(), any::<bool>())
-            .prop_map(|(client, attach, lost)| Move::Renew { client, attach, lost }),
+        6 => (client.clone(), any::<bool>(), any::<bool>(), prop::option::of(1..60_u64)).prop_map(
+            |(client, attach, lost, minutes)| Move::Renew { client, attach, lost, minutes }
+        ),
         3 => (client.clone(), any::<bool>()).prop_map(|(client, lost)| Move::Release { client, lost }),
         1 => client.prop_map(|client| Move::Evict { client }),
         1 => Just(Move::Replace),
         1 => any::<bool>().prop_map(|reboot| Move::Restart { reboot }),
-        4 => (prop_oneof![1..1000_u64, 1000..R, R - 7000..R + G + 7000], any::<bool>())
+        4 => (prop_oneof![1..1000_u64, 1000..R, R - 7000..R + G + 7000, R..7 * R], any::<bool>())
             .prop_map(|(ms, served)| Move::Pass { ms, served }),
     ]
 }
 
-const CLIENTS: u8 = 10;
+const CLIENTS: u8 = 7;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn l_no_more_clients_believe_than_there_are_seats(
         server_fast in any::<bool>(),
