@@ -231,3 +231,6 @@ const REVOCATIONS: u8 = b'V';
 const MARK: u8 = b'M';
 const TROUBLE: u8 = b'T';
 const EVENT: u8 = b'E';
+
+#[cfg(test)]
+mod tests;
