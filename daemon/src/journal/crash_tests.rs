@@ -164,6 +164,43 @@ fn flipped_bits_in_the_store_are_never_a_silent_change() {
 }
 
 #[test]
+fn a_record_that_vanished_or_went_back_is_noticed() {
+    let key = b"eleft".as_slice();
+    for go_back in [false, true] {
+        let state = tempfile::tempdir().unwrap();
+        filled(state.path(), 3);
+        let store = state.path().join("store");
+        let raw = |value: Option<&[u8]>| {
+            let config = ::sled::Config::new().path(&store);
+            let db = std::iter::repeat_with(|| config.open())
+                .find_map(Result::ok)
+                .unwrap();
+            let before = db.get(key).unwrap().unwrap();
+            match value {
+                Some(value) => db.insert(key, value).unwrap(),
+                None => db.remove(key).unwrap(),
+            };
+            db.flush().unwrap();
+            before
+        };
+        if go_back {
+            // A whole, well-framed record, only older than it should be.
+            let old = raw(Some(b"any"));
+            raw(Some(&old));
+            filled(state.path(), 1);
+            raw(Some(&old));
+        } else {
+            raw(None);
+        }
+        let error = load_all(state.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("vanished, came back or went back"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn cut_files_are_refused_and_repaired() {
     for (file, percent) in [("db", 0), ("db", 40), ("db", 90), ("conf", 50)] {
         let state = tempfile::tempdir().unwrap();
