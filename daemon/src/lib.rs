@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clones;
 pub mod config;
 pub mod core;
+pub mod demo;
 pub mod journal;
 pub mod limits;
 pub mod notify;

@@ -1,5 +1,6 @@
 //! The command line: one file per verb. Decides names and flags; each verb's file decides what it prints.
 
+mod demo;
 mod failure;
 mod reload;
 mod serve;
@@ -31,6 +32,8 @@ pub struct Cli {
 enum Verb {
     /// Serve seats until SIGTERM; SIGHUP reloads
     Serve(serve::ServeArgs),
+    /// Sign a throw-away license, serve it, lend a seat: see it work
+    Demo(demo::DemoArgs),
     /// Check a configuration file
     Check(reload::CheckArgs),
     /// Let the running daemon read its configuration anew
@@ -50,6 +53,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     let places = cli.places;
     match cli.verb {
         Verb::Serve(args) => serve::run(args, places),
+        Verb::Demo(args) => demo::run(&args),
         Verb::Check(args) => reload::check(args, &places),
         Verb::Reload => reload::reload(&places),
     }

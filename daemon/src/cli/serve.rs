@@ -24,7 +24,7 @@ pub(super) fn run(args: ServeArgs, places: Places) -> Result<(), Failure> {
         places,
         ..args.overrides
     };
-    log_to_stderr();
+    log_to_stderr(tracing::Level::INFO);
     for name in
         unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
     {
@@ -35,12 +35,12 @@ pub(super) fn run(args: ServeArgs, places: Places) -> Result<(), Failure> {
 }
 
 /// Standard error, which the service manager keeps; it also dates the lines there.
-fn log_to_stderr() {
+pub(super) fn log_to_stderr(usual: tracing::Level) {
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
     let level = std::env::var("USHERD_LOG")
         .ok()
         .and_then(|level| level.parse().ok())
-        .unwrap_or(tracing::Level::INFO);
+        .unwrap_or(usual);
     let log = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
