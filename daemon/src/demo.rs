@@ -75,7 +75,7 @@ pub fn run(wishes: Wishes) -> Result<(), DemoError> {
             let outcome = show::show(&place, &socket, &stage, wishes);
             if wishes.once || outcome.is_err() {
                 // The daemon ends as it always does: told by a signal.
-                drop(kill_process(getpid(), Signal::TERM));
+                let _ = kill_process(getpid(), Signal::TERM);
             }
             outcome
         }

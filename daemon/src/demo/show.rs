@@ -164,7 +164,7 @@ fn ask(admin: &mut AdminClient, step: &'static str, ask: Ask) -> Result<Answer, 
     admin.ask(ask).map_err(|error| failed(step, error))
 }
 
-fn failed(step: &'static str, why: impl ToString) -> DemoError {
+fn failed(step: &'static str, why: impl std::fmt::Display) -> DemoError {
     let why = why.to_string();
     DemoError::Step { step, why }
 }
