@@ -34,11 +34,11 @@ impl Engine {
         let rolled_back = trouble.rolled_back.then(|| {
             no(
                 RefusalCode::StoreRolledBack,
-                "the store went back in time; an administrator looks and then runs `usherd repair`",
+                "the store went back in time; an administrator looks, then says `usherd rollback accept`",
             )
         });
         let clone = trouble.clone.as_ref().map(|address| {
-            let detail = format!("another daemon with this site key answered at {address}; an administrator names the one that stays");
+            let detail = format!("another daemon with this site key answered at {address}; stop one, then say `usherd clone keep-this` to the other");
             no(RefusalCode::CloneFound, detail)
         });
         let holding = trouble.hold_since.map(|_| self.holding(step));
