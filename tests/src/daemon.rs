@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
@@ -64,10 +65,10 @@ impl Daemon {
         assert!(self.child.is_none(), "it runs already");
         let socket = self.directory.join("notify");
         let _ = fs::remove_file(&socket);
-        let notices = UnixDatagram::bind(&socket).unwrap();
+        let ready = listen(UnixDatagram::bind(&socket).unwrap());
         let child = self.serve().env("NOTIFY_SOCKET", &socket).spawn().unwrap();
         self.child = Some(child);
-        self.wait_ready(&notices);
+        self.wait_ready(&ready);
     }
 
     /// Runs `usherd serve` to its end, for starts that must fail.
@@ -185,15 +186,9 @@ impl Daemon {
         command
     }
 
-    fn wait_ready(&mut self, notices: &UnixDatagram) {
-        notices.set_read_timeout(Some(POLL)).unwrap();
-        let mut notice = [0; 4096];
+    fn wait_ready(&mut self, ready: &Receiver<()>) {
         for _ in 0..READY_POLLS_MAX {
-            if let Ok(length) = notices.recv(&mut notice)
-                && notice[..length]
-                    .split(|byte| *byte == b'\n')
-                    .any(|line| line == b"READY=1")
-            {
+            if ready.recv_timeout(POLL).is_ok() {
                 return;
             }
             if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
@@ -268,6 +263,23 @@ impl Vendor {
     pub fn directory(&self) -> PathBuf {
         self.station.home().join(format!("vendor-{}", self.name))
     }
+}
+
+/// Plays the service manager: hears every notice, as systemd does, and passes on the one that says ready.
+///
+/// The thread waits for the next notice for as long as the test process lives.
+fn listen(notices: UnixDatagram) -> Receiver<()> {
+    let (sender, ready) = mpsc::channel();
+    thread::spawn(move || {
+        let mut notice = [0; 4096];
+        while let Ok(length) = notices.recv(&mut notice) {
+            let mut lines = notice[..length].split(|byte| *byte == b'\n');
+            if lines.any(|line| line == b"READY=1") {
+                let _ = sender.send(());
+            }
+        }
+    });
+    ready
 }
 
 fn text(path: &Path) -> &str {

@@ -6,3 +6,4 @@
 
 mod discovery;
 mod lan;
+mod life;
