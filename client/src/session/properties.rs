@@ -10,7 +10,7 @@ use usher_protocol::{
 };
 
 /// One step of a world that knows nothing of sessions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     /// Both clocks go on.
     Pass(u64),
@@ -78,7 +78,7 @@ impl Judge {
                 self.now.wall = self.now.wall.plus(DurationMs(ms));
             }
             Step::WallSteps(ms) => {
-                self.now.wall = WallMs(self.now.wall.0.saturating_add_signed(ms))
+                self.now.wall = WallMs(self.now.wall.0.saturating_add_signed(ms));
             }
             Step::Tick => self.feed(Input::Tick),
             Step::Connected(seed) => self.feed(Input::Connected(site(seed))),

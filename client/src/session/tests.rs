@@ -194,6 +194,7 @@ fn l1_a_wall_clock_that_shows_the_length_ends_it_and_stepping_back_does_not_undo
 #[test]
 fn l1_after_a_pause_it_is_not_active_until_the_server_confirms() {
     let (mut world, _) = World::holding();
+    world.pass(1_000);
     world.now.wall = world.now.wall.plus(DurationMs(1_500));
     let doubt = State::Renewing(Trouble::Clocks);
     assert_eq!(world.session.observe(world.now), Some(doubt.clone()));
