@@ -2,7 +2,7 @@
 
 use super::Event;
 use crate::{
-    clock::BootMs,
+    clock::{BootMs, Clock},
     connection::{ConnectError, Connection, Dialer, Wanted},
     discover::{Address, Budget, Source, Wishes, last_good, race},
     error::Error,
@@ -42,7 +42,9 @@ pub(super) struct Link {
     state: State,
     /// Counts connections, so that news of an old one is not taken for the new one's.
     number: u64,
+    /// Vain looks and connections that did not last, since one did.
     failures: u32,
+    up_since: BootMs,
     /// Asked for by a server that drains.
     pause: DurationMs,
 }
@@ -86,9 +88,10 @@ impl Link {
             state: State::Dialing,
             number: 0,
             failures: 0,
+            up_since: BootMs(0),
             pause: DurationMs::ZERO,
         };
-        link.up(first);
+        link.up(first, Clock::new().boot());
         Ok(link)
     }
 
@@ -104,33 +107,50 @@ impl Link {
         number == self.number && self.connection().is_some()
     }
 
-    pub(super) fn up(&mut self, up: Up) {
+    pub(super) fn up(&mut self, up: Up, now: BootMs) {
         self.number += 1;
-        self.failures = 0;
+        self.up_since = now;
         self.pause = DurationMs::ZERO;
         tokio::spawn(watch(self.number, up.pushes, self.report.clone()));
         self.state = State::Up(up.connection);
     }
 
-    /// The connection is gone or answers nothing: look anew, at once unless asked to wait.
-    pub(super) fn lost(&mut self, now: BootMs) {
+    /// The connection is gone or answers nothing: look anew, at once if it has lasted, unless the
+    /// server asked to wait.
+    pub(super) fn lost(&mut self, now: BootMs, jitter: u16) {
         if let State::Up(connection) = &self.state {
             connection.close();
         }
+        let wait = if now >= self.up_since.plus(LASTING_MS) {
+            self.failures = 0;
+            self.pause
+        } else {
+            self.next_wait(jitter).max(self.pause)
+        };
         self.state = State::Down {
-            due: now.plus(self.pause),
+            due: now.plus(wait),
         };
     }
 
     pub(super) fn failed(&mut self, now: BootMs, jitter: u16) {
-        let wait = DIAL_MS_FIRST
-            .0
-            .saturating_mul(1 << self.failures.min(16))
-            .min(DIAL_MS_LAST.0);
-        self.failures = self.failures.saturating_add(1);
+        let wait = self.next_wait(jitter);
         self.state = State::Down {
-            due: now.plus(half_to_whole(DurationMs(wait), jitter)),
+            due: now.plus(wait),
         };
+    }
+
+    /// Somebody new wants the server: what was not found before may be there now.
+    pub(super) fn hurry(&mut self, now: BootMs) {
+        if let State::Down { due } = &mut self.state {
+            *due = now.plus(self.pause).min(*due);
+        }
+    }
+
+    /// Short at first, doubled each time.
+    fn next_wait(&mut self, jitter: u16) -> DurationMs {
+        let wait = DIAL_MS_FIRST.0.saturating_mul(1 << self.failures.min(16));
+        self.failures = self.failures.saturating_add(1);
+        half_to_whole(DurationMs(wait.min(DIAL_MS_LAST.0)), jitter)
     }
 
     /// A draining server says when to come back; all its clients at once would be a crowd.
@@ -240,8 +260,11 @@ fn half_to_whole(length: DurationMs, jitter: u16) -> DurationMs {
     DurationMs(half.saturating_add(u64::try_from(more).unwrap_or(half)))
 }
 
-/// After a vain look for the server; doubled each time.
-const DIAL_MS_FIRST: DurationMs = DurationMs(500);
+/// After the first vain look for the server, or a connection that did not last.
+const DIAL_MS_FIRST: DurationMs = DurationMs(100);
+
+/// A connection that lived as long was a good one.
+const LASTING_MS: DurationMs = DurationMs::seconds(5);
 
 /// Between vain looks at most.
 const DIAL_MS_LAST: DurationMs = DurationMs::seconds(30);

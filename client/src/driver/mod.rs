@@ -182,7 +182,7 @@ impl Driver {
                         let site = connection.server().site;
                         self.feed(slot, Input::Connected(site));
                     }
-                    None => self.feed(slot, Input::Tick),
+                    None => self.link.hurry(self.clock.boot()),
                 }
             }
             Order::Release { slot, released } => {
@@ -200,6 +200,7 @@ impl Driver {
 
     fn question(&mut self, question: Question) {
         let Some(connection) = self.link.connection().cloned() else {
+            self.link.hurry(self.clock.boot());
             return self.questions.push(question);
         };
         tokio::spawn(async move {
@@ -219,7 +220,7 @@ impl Driver {
             }
             Event::Dialed(Ok(up)) => {
                 let site = up.site();
-                self.link.up(up);
+                self.link.up(up, self.clock.boot());
                 self.publish_server();
                 self.feed_all(&Input::Connected(site));
                 for question in std::mem::take(&mut self.questions) {
@@ -244,7 +245,7 @@ impl Driver {
     }
 
     fn lose_connection(&mut self) {
-        self.link.lost(self.clock.boot());
+        self.link.lost(self.clock.boot(), draw_jitter());
         self.feed_all(&Input::Disconnected);
     }
 
