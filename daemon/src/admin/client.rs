@@ -38,6 +38,19 @@ pub struct AdminClient {
     reader: BufReader<UnixStream>,
 }
 
+impl AdminError {
+    /// Nobody listens there: no daemon runs, as far as its socket tells.
+    pub fn is_not_running(&self) -> bool {
+        match self {
+            Self::Unreachable { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ),
+            _ => false,
+        }
+    }
+}
+
 impl AdminClient {
     /// Connects to the socket at `path`.
     ///

@@ -1,6 +1,6 @@
 //! How a verb ends when it did not do its job: a message with a next step, and an exit code.
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use crate::{
     admin::{client::AdminError, protocol::Answer},
@@ -35,6 +35,16 @@ impl Failure {
         Self::with_code(message, 77)
     }
 
+    /// The command line lacks something (exit code 2).
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::with_code(message, 2)
+    }
+
+    /// Nobody reads the output any more: nothing is said, and it is no error.
+    pub fn nobody_reads() -> Self {
+        Self::with_code("", 0)
+    }
+
     /// What went wrong, with the next step.
     pub fn message(&self) -> &str {
         &self.message
@@ -42,7 +52,9 @@ impl Failure {
 
     /// Says it on standard error and gives the exit code.
     pub fn report(&self) -> ExitCode {
-        eprintln!("usherd: {}", self.message);
+        if !self.message.is_empty() {
+            eprintln!("usherd: {}", self.message);
+        }
         ExitCode::from(self.code)
     }
 
@@ -80,7 +92,12 @@ impl From<ConfigError> for Failure {
 
 impl From<AdminError> for Failure {
     fn from(error: AdminError) -> Self {
-        match error {
+        match &error {
+            AdminError::Unreachable { source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                Self::refused(error.to_string())
+            }
             AdminError::Unreachable { .. } => Self::unreachable(error.to_string()),
             other => Self::new(other.to_string()),
         }

@@ -1,9 +1,15 @@
 //! The command line: one file per verb. Decides names and flags; each verb's file decides what it prints.
 
+mod confirm;
 mod demo;
 mod failure;
+mod leases;
+mod license;
+mod print;
 mod reload;
+mod request;
 mod serve;
+mod status;
 
 use std::process::ExitCode;
 
@@ -38,6 +44,26 @@ enum Verb {
     Check(reload::CheckArgs),
     /// Let the running daemon read its configuration anew
     Reload,
+    /// Print the signed request to mail to a vendor
+    Request(request::RequestArgs),
+    /// Add, list and remove licenses
+    #[command(subcommand)]
+    License(license::LicenseVerb),
+    /// Everything at one glance
+    Status(status::StatusArgs),
+    /// Who holds what
+    Leases(leases::LeasesArgs),
+    /// Take a lease back at its next renewal
+    Evict(leases::EvictArgs),
+    /// Deal with a wall clock that leads
+    #[command(subcommand)]
+    Clock(confirm::ClockVerb),
+    /// Deal with another daemon that has this site key
+    #[command(subcommand)]
+    Clone(confirm::CloneVerb),
+    /// Deal with a store that went back in time
+    #[command(subcommand)]
+    Rollback(confirm::RollbackVerb),
 }
 
 /// Runs the verb that the process's arguments name; what goes wrong is said on standard error.
@@ -56,6 +82,14 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Verb::Demo(args) => demo::run(&args),
         Verb::Check(args) => reload::check(args, &places),
         Verb::Reload => reload::reload(&places),
+        Verb::Request(args) => request::run(&args, &places),
+        Verb::License(verb) => license::run(verb, &places),
+        Verb::Status(args) => status::run(&args, &places),
+        Verb::Leases(args) => leases::leases(&args, &places),
+        Verb::Evict(args) => leases::evict(args, &places),
+        Verb::Clock(verb) => confirm::clock(verb, &places),
+        Verb::Clone(verb) => confirm::clone(verb, &places),
+        Verb::Rollback(verb) => confirm::rollback(verb, &places),
     }
 }
 

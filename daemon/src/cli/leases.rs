@@ -1,0 +1,247 @@
+//! `usherd leases` and `usherd evict`: who holds what, and taking it back (L7).
+
+use usher_client::clock::local_rfc3339;
+use usher_protocol::ids::{Commit, LeaseId};
+
+use super::{
+    Failure, admin,
+    print::{self, Column, Out, Table, counted, json_line, plain},
+};
+use crate::{
+    admin::{
+        client::AdminClient,
+        protocol::{Answer, Ask, LeaseReport},
+    },
+    config::Places,
+    limits::ADMIN_LEASES_PER_PAGE_MAX,
+};
+
+/// Which leases, and how to print them.
+#[derive(Debug, clap::Args)]
+pub(super) struct LeasesArgs {
+    /// Only those of this feature: `vendor/feature`, or `feature` of any vendor
+    #[arg(long, value_name = "FEATURE")]
+    feature: Option<String>,
+    /// Only those of this user
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Only those of this host
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which lease to take back.
+#[derive(Debug, clap::Args)]
+pub(super) struct EvictArgs {
+    /// Its id, as `usherd leases` shows it
+    lease: LeaseId,
+    /// Why: its holder reads it, and the usage log keeps it
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+/// Lists leases, however many there are.
+pub(super) fn leases(args: &LeasesArgs, places: &Places) -> Result<(), Failure> {
+    let mut pages = Pages::new(admin(places)?);
+    let mut list = if args.json {
+        List::json()
+    } else {
+        List::table()
+    };
+    while let Some(mut page) = pages.next()? {
+        page.retain(|lease| args.wants(lease));
+        list.add(&page)?;
+    }
+    list.end()
+}
+
+impl LeasesArgs {
+    fn wants(&self, lease: &LeaseReport) -> bool {
+        let is = |wanted: &Option<String>, found: &str| {
+            wanted.as_ref().is_none_or(|wanted| wanted == found)
+        };
+        let feature = self.feature.as_deref().is_none_or(|wanted| {
+            lease.feature == wanted
+                || (!wanted.contains('/') && lease.feature.rsplit('/').next() == Some(wanted))
+        });
+        feature && is(&self.user, &lease.user) && is(&self.host, &lease.host)
+    }
+}
+
+/// A page at a time: memory does not grow with the number of leases.
+struct Pages {
+    daemon: AdminClient,
+    after: Option<LeaseId>,
+    ended: bool,
+}
+
+impl Pages {
+    fn new(daemon: AdminClient) -> Self {
+        Self {
+            daemon,
+            after: None,
+            ended: false,
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<Vec<LeaseReport>>, Failure> {
+        if self.ended {
+            return Ok(None);
+        }
+        let count_max = ADMIN_LEASES_PER_PAGE_MAX;
+        let after = self.after;
+        let page = match self.daemon.ask(Ask::Leases { after, count_max })? {
+            Answer::Leases(page) => page,
+            other => return Err(Failure::of_answer(other)),
+        };
+        // Another build may have smaller pages; only an empty one is surely the last.
+        self.ended = page.is_empty();
+        self.after = page.last().map(|lease| lease.id);
+        Ok(Some(page))
+    }
+}
+
+/// The list as it grows.
+struct List {
+    out: Out,
+    /// None for JSON.
+    table: Option<Table<8>>,
+    is_empty: bool,
+}
+
+impl List {
+    fn table() -> Self {
+        Self {
+            out: Out::new(),
+            table: Some(Table::new(COLUMNS)),
+            is_empty: true,
+        }
+    }
+
+    fn json() -> Self {
+        Self {
+            table: None,
+            ..Self::table()
+        }
+    }
+
+    fn add(&mut self, page: &[LeaseReport]) -> Result<(), Failure> {
+        if self.table.is_some() {
+            self.add_rows(page)
+        } else {
+            self.add_json(page)
+        }
+    }
+
+    fn add_rows(&mut self, page: &[LeaseReport]) -> Result<(), Failure> {
+        let Some(table) = &mut self.table else {
+            return Ok(());
+        };
+        let rows: Vec<_> = page.iter().map(row).collect();
+        rows.iter().for_each(|row| table.measure(row));
+        if self.is_empty && !rows.is_empty() {
+            self.out.line(&table.head())?;
+            self.is_empty = false;
+        }
+        rows.iter()
+            .try_for_each(|row| self.out.line(&table.line(row)))
+    }
+
+    fn add_json(&mut self, page: &[LeaseReport]) -> Result<(), Failure> {
+        for lease in page {
+            let before = if self.is_empty { "[\n" } else { ",\n" };
+            self.out.text(before)?;
+            self.out.text(&json_line(lease)?)?;
+            self.is_empty = false;
+        }
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<(), Failure> {
+        match (self.table.is_some(), self.is_empty) {
+            (true, true) => self.out.line("no leases")?,
+            (true, false) => {}
+            (false, true) => self.out.line("[]")?,
+            (false, false) => self.out.line("\n]")?,
+        }
+        self.out.end()
+    }
+}
+
+fn row(lease: &LeaseReport) -> [String; 8] {
+    let display = lease.display.as_deref().map(plain).unwrap_or_default();
+    let process = match lease.process {
+        0 => String::new(),
+        number => format!(" process {number}"),
+    };
+    [
+        lease.id.to_string(),
+        plain(&lease.feature),
+        lease.seats.to_string(),
+        plain(&lease.user),
+        plain(&lease.host),
+        format!("{display}{process}").trim().to_owned(),
+        local_rfc3339(lease.since),
+        note(lease),
+    ]
+}
+
+fn note(lease: &LeaseReport) -> String {
+    let free = format!("free in {} unless renewed", lease.free_in_ms);
+    match &lease.note {
+        Some(note) => format!("{free}; {}", plain(note)),
+        None => free,
+    }
+}
+
+const COLUMNS: [Column; 8] = [
+    Column::Left("LEASE"),
+    Column::Left("FEATURE"),
+    Column::Right("SEATS"),
+    Column::Left("USER"),
+    Column::Left("HOST"),
+    Column::Left("DISPLAY"),
+    Column::Left("SINCE"),
+    Column::Left("NOTE"),
+];
+
+/// Takes a lease back at its next renewal.
+pub(super) fn evict(args: EvictArgs, places: &Places) -> Result<(), Failure> {
+    let mut daemon = admin(places)?;
+    let id = args.lease;
+    let (lease, reason) = (id, args.reason);
+    match daemon.ask(Ask::Evict { lease, reason })? {
+        Answer::Done => {}
+        other => return Err(Failure::of_answer(other)),
+    }
+    let text = match find(&mut daemon, id)? {
+        Some(lease) => format!(
+            "✓ {id}: evicted; the next renewal of {} on {} is refused, {} of {} free in {} at the latest\n",
+            plain(&lease.user),
+            plain(&lease.host),
+            counted(lease.seats, "seat"),
+            plain(&lease.feature),
+            lease.free_in_ms
+        ),
+        None => format!("✓ {id}: evicted, and over already\n"),
+    };
+    print::text(&text)
+}
+
+fn find(daemon: &mut AdminClient, id: LeaseId) -> Result<Option<LeaseReport>, Failure> {
+    let before = LeaseId {
+        commit: Commit(id.commit.0.saturating_sub(1)),
+        ..id
+    };
+    let ask = Ask::Leases {
+        after: Some(before),
+        count_max: 1,
+    };
+    match daemon.ask(ask)? {
+        Answer::Leases(page) => Ok(page.into_iter().find(|lease| lease.id == id)),
+        other => Err(Failure::of_answer(other)),
+    }
+}

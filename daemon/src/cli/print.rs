@@ -1,0 +1,223 @@
+//! What verbs print: tables for people, JSON for scripts. Decides how words, seats and times look.
+//!
+//! A reader that has seen enough (`usherd leases | head`) ends a verb in silence.
+
+use std::io::{self, BufWriter, Stdout, Write};
+
+use jiff::{Timestamp, tz::TimeZone};
+use serde::Serialize;
+use usher_client::clock::local_rfc3339;
+use usher_protocol::{time::WallMs, wire::Environment};
+
+use super::Failure;
+
+/// Standard output, in pieces as large as they come.
+pub(super) struct Out(BufWriter<Stdout>);
+
+impl Out {
+    /// The one of this process.
+    pub(super) fn new() -> Self {
+        Self(BufWriter::new(io::stdout()))
+    }
+
+    /// One line.
+    pub(super) fn line(&mut self, line: &str) -> Result<(), Failure> {
+        writeln!(self.0, "{line}").map_err(|error| written(&error))
+    }
+
+    /// Text that ends its own lines.
+    pub(super) fn text(&mut self, text: &str) -> Result<(), Failure> {
+        self.0
+            .write_all(text.as_bytes())
+            .map_err(|error| written(&error))
+    }
+
+    /// Everything is out.
+    pub(super) fn end(mut self) -> Result<(), Failure> {
+        self.0.flush().map_err(|error| written(&error))
+    }
+}
+
+/// Prints text that ends its own lines.
+pub(super) fn text(text: &str) -> Result<(), Failure> {
+    let mut out = Out::new();
+    out.text(text)?;
+    out.end()
+}
+
+/// Prints one JSON document, indented: people read it too.
+pub(super) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
+    let json = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::new(format!("cannot print JSON: {error}; please report it")))?;
+    text(&format!("{json}\n"))
+}
+
+/// One JSON document on one line.
+pub(super) fn json_line<T: Serialize>(value: &T) -> Result<String, Failure> {
+    serde_json::to_string(value)
+        .map_err(|error| Failure::new(format!("cannot print JSON: {error}; please report it")))
+}
+
+/// Columns as wide as what they have held so far; numbers to the right.
+pub(super) struct Table<const N: usize> {
+    columns: [Column; N],
+    widths: [usize; N],
+}
+
+/// A column's heading, and where its cells stand.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Column {
+    /// Words.
+    Left(&'static str),
+    /// Numbers.
+    Right(&'static str),
+}
+
+impl<const N: usize> Table<N> {
+    /// An empty table.
+    pub(super) fn new(columns: [Column; N]) -> Self {
+        let widths = columns.map(|column| column.heading().chars().count());
+        Self { columns, widths }
+    }
+
+    /// The line of headings; measure the first rows before.
+    pub(super) fn head(&self) -> String {
+        self.line(&self.columns.map(|column| column.heading().to_owned()))
+    }
+
+    /// Makes room for these cells.
+    pub(super) fn measure(&mut self, cells: &[String; N]) {
+        for (width, cell) in self.widths.iter_mut().zip(cells) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+
+    /// One line of cells, without an end of line.
+    pub(super) fn line(&self, cells: &[String; N]) -> String {
+        let mut line = String::new();
+        for ((cell, width), column) in cells.iter().zip(self.widths).zip(self.columns) {
+            let room = " ".repeat(width.saturating_sub(cell.chars().count()));
+            let (before, after) = match column {
+                Column::Left(_) => ("", room.as_str()),
+                Column::Right(_) => (room.as_str(), ""),
+            };
+            line.extend([before, cell, after, "  "]);
+        }
+        line.truncate(line.trim_end().len());
+        line
+    }
+
+    /// All of it at once.
+    pub(super) fn of(columns: [Column; N], rows: &[[String; N]]) -> String {
+        let mut table = Self::new(columns);
+        rows.iter().for_each(|row| table.measure(row));
+        let lines = std::iter::once(table.head()).chain(rows.iter().map(|row| table.line(row)));
+        lines.map(|line| line + "\n").collect()
+    }
+}
+
+impl Column {
+    const fn heading(self) -> &'static str {
+        match self {
+            Self::Left(heading) | Self::Right(heading) => heading,
+        }
+    }
+}
+
+/// Words of a client, a vendor or another administrator: nothing in them may steer the terminal.
+pub(super) fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+/// A number of seats, or that there is no end of them.
+pub(super) fn seats(seats: Option<u32>) -> String {
+    seats.map_or("unlimited".to_owned(), |seats| seats.to_string())
+}
+
+/// `1 seat`, `3 seats`.
+pub(super) fn counted(count: impl Into<u64>, one: &str) -> String {
+    match count.into() {
+        1 => format!("1 {one}"),
+        more => format!("{more} {one}s"),
+    }
+}
+
+/// The last day on which something holds, as its license writes it, for an end at 24:00 UTC (T7);
+/// another end is a moment, in local time.
+pub(super) fn until(expires: Option<WallMs>) -> String {
+    let Some(expires) = expires else {
+        return "never".to_owned();
+    };
+    match last_day(expires) {
+        Some(day) => day,
+        None => local_rfc3339(expires),
+    }
+}
+
+fn last_day(expires: WallMs) -> Option<String> {
+    if expires.0 == 0 || !expires.0.is_multiple_of(DAY_MS) {
+        return None;
+    }
+    let last = i64::try_from(expires.0 - 1).ok()?;
+    let moment = Timestamp::from_millisecond(last).ok()?;
+    Some(moment.to_zoned(TimeZone::UTC).date().to_string())
+}
+
+/// `live` or `test`.
+pub(super) const fn environment(environment: Environment) -> &'static str {
+    match environment {
+        Environment::Live => "live",
+        Environment::Test => "test",
+    }
+}
+
+fn written(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::nobody_reads(),
+        _ => Failure::new(format!(
+            "cannot print: {error}; free disk space, then try again"
+        )),
+    }
+}
+
+const DAY_MS: u64 = 86_400_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_stands_in_columns() {
+        let rows = [
+            ["acme/solver".to_owned(), "10".to_owned(), "live".to_owned()],
+            ["b/c".to_owned(), "7".to_owned(), String::new()],
+        ];
+        let columns = [
+            Column::Left("FEATURE"),
+            Column::Right("SEATS"),
+            Column::Left("NOTE"),
+        ];
+        insta::assert_snapshot!(Table::of(columns, &rows), @r"
+        FEATURE      SEATS  NOTE
+        acme/solver     10  live
+        b/c              7
+        ");
+    }
+
+    #[test]
+    fn a_day_that_ends_at_midnight_is_shown_as_that_day() {
+        assert_eq!(until(Some(WallMs(1_798_761_600_000))), "2026-12-31");
+        assert!(until(Some(WallMs(1_798_761_600_001))).starts_with("202"));
+        assert_eq!(until(None), "never");
+    }
+
+    #[test]
+    fn words_cannot_steer_the_terminal() {
+        assert_eq!(
+            plain("a\u{1b}[31mb\u{9b}\nc"),
+            "a\u{fffd}[31mb\u{fffd}\u{fffd}c"
+        );
+    }
+}

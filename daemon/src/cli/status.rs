@@ -1,0 +1,175 @@
+//! `usherd status`: one glance. Decides what a person sees first: whether seats are granted, and if not, why.
+
+use serde::Serialize;
+use usher_client::clock::{Clock, local_rfc3339};
+
+use super::{
+    Failure, admin,
+    print::{self, Column, Table, counted, plain, seats, until},
+};
+use crate::{
+    admin::protocol::{Answer, Ask, LicenseReport, PoolReport, StatusReport},
+    config::Places,
+};
+
+/// How to print it.
+#[derive(Debug, clap::Args)]
+pub(super) struct StatusArgs {
+    /// End with exit code 1 when no seat is granted
+    #[arg(long)]
+    check: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Glance {
+    /// Something can be lent: nothing stops granting, and a license lends.
+    granting: bool,
+    #[serde(flatten)]
+    status: StatusReport,
+    licenses: Vec<LicenseReport>,
+}
+
+/// Prints it.
+pub(super) fn run(args: &StatusArgs, places: &Places) -> Result<(), Failure> {
+    let mut daemon = admin(places)?;
+    let status = match daemon.ask(Ask::Status)? {
+        Answer::Status(status) => *status,
+        other => return Err(Failure::of_answer(other)),
+    };
+    let licenses = match daemon.ask(Ask::Licenses)? {
+        Answer::Licenses(licenses) => licenses,
+        other => return Err(Failure::of_answer(other)),
+    };
+    let glance = Glance::new(status, licenses);
+    if args.json {
+        print::json(&glance)?;
+    } else {
+        print::text(&glance.text(Clock::new().now().wall))?;
+    }
+    if args.check && !glance.granting {
+        return Err(Failure::new(glance.verdict()));
+    }
+    Ok(())
+}
+
+impl Glance {
+    fn new(status: StatusReport, licenses: Vec<LicenseReport>) -> Self {
+        let running = |pool: &&PoolReport| pool.expires.is_none_or(|end| status.license_time < end);
+        let lends = licenses
+            .iter()
+            .filter(|license| license.idle_because.is_none())
+            .any(|license| {
+                let mut pools = status.pools.iter().filter(running);
+                pools.any(|pool| pool.license == license.id)
+            });
+        Self {
+            granting: status.stopped.is_empty() && lends,
+            status,
+            licenses,
+        }
+    }
+
+    fn verdict(&self) -> String {
+        let status = &self.status;
+        if let Some(reason) = status.stopped.first() {
+            return format!("no seat is granted: {}", plain(reason));
+        }
+        if self.licenses.is_empty() {
+            return NO_LICENSE.to_owned();
+        }
+        if !self.granting {
+            return "no seat is granted: no license lends".to_owned();
+        }
+        match status.degraded.len() {
+            0 => "granting".to_owned(),
+            _ => "granting, degraded".to_owned(),
+        }
+    }
+
+    fn text(&self, now: usher_protocol::time::WallMs) -> String {
+        let status = &self.status;
+        let mut text = format!("{}: {}\n", plain(&status.name), self.verdict());
+        let since = |what: &str, value: &str| format!("  {what:<10}{value}\n");
+        let running = format!(
+            "since {} ({}), epoch {}",
+            local_rfc3339(status.started),
+            now.since(status.started),
+            status.epoch
+        );
+        text += &since("usherd", &format!("{}, {running}", status.version));
+        text += &since("serves", &format!("UDP {}", status.listen.join(", ")));
+        text += &since("mDNS", &plain(&status.advert));
+        text += &since("site key", &status.site);
+        text += &since(
+            "clients",
+            &format!(
+                "{} connected, {} out",
+                status.connections,
+                counted(status.leases as u64, "lease")
+            ),
+        );
+        if !status.pools.is_empty() {
+            let rows: Vec<_> = status.pools.iter().map(row).collect();
+            text.push('\n');
+            text += &Table::of(COLUMNS, &rows);
+        }
+        let troubles = self.troubles();
+        if !troubles.is_empty() {
+            text.push('\n');
+            text += &troubles;
+        }
+        text
+    }
+
+    fn troubles(&self) -> String {
+        let status = &self.status;
+        let stopped = status.stopped.iter().map(|it| ("stopped", plain(it)));
+        let degraded = status.degraded.iter().map(|it| ("degraded", plain(it)));
+        let idle = self.licenses.iter().filter_map(|license| {
+            let reason = plain(license.idle_because.as_ref()?);
+            Some(("idle", format!("{} lends nothing: {reason}", license.id)))
+        });
+        let lines = stopped.chain(degraded).chain(idle);
+        lines
+            .map(|(kind, line)| format!("{kind}: {line}\n"))
+            .collect()
+    }
+}
+
+fn row(pool: &PoolReport) -> [String; 8] {
+    let free = pool
+        .seats
+        .map(|total| total.saturating_sub(pool.out).to_string());
+    let note = if pool.overcommitted {
+        "OVERCOMMITTED"
+    } else {
+        ""
+    };
+    [
+        plain(&pool.feature),
+        seats(pool.seats),
+        pool.out.to_string(),
+        free.unwrap_or_else(|| "unlimited".to_owned()),
+        pool.held.to_string(),
+        until(pool.expires),
+        pool.license.to_string(),
+        note.to_owned(),
+    ]
+}
+
+const COLUMNS: [Column; 8] = [
+    Column::Left("FEATURE"),
+    Column::Right("SEATS"),
+    Column::Right("USED"),
+    Column::Right("FREE"),
+    Column::Right("HELD"),
+    Column::Left("EXPIRES"),
+    Column::Left("LICENSE"),
+    Column::Left("NOTE"),
+];
+const NO_LICENSE: &str = "no license: usherd request";
