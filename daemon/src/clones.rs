@@ -6,7 +6,6 @@
 use std::{
     collections::VecDeque,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
 };
 
 use quinn::Endpoint;
@@ -24,7 +23,7 @@ use usher_protocol::{
     wire::{ClientFrame, Hello, ServerFrame, WIRE_VERSION},
 };
 
-use crate::{advert::CloneSighting, core::CoreHandle, limits, site::SiteKey};
+use crate::{advert::CloneSighting, core::CoreHandle, limits};
 
 /// What the watch needs.
 #[derive(Debug)]
@@ -32,7 +31,7 @@ pub struct CloneWatch {
     /// Told of a proven clone.
     pub core: CoreHandle,
     /// The key a clone would have.
-    pub site: Arc<SiteKey>,
+    pub site: PublicKey,
     /// Our own life, which proves nothing.
     pub life: LifeId,
 }
@@ -59,7 +58,7 @@ impl CloneWatch {
     /// The life that answers at `address` with our site key, if any does.
     async fn ask(&self, address: SocketAddr) -> Option<LifeId> {
         for root in self.roots().await {
-            let asked = welcomed_by(address, self.site.public, root);
+            let asked = welcomed_by(address, self.site, root);
             // Patience only, so it may stop in a suspend.
             let answer = tokio::time::timeout(HANDSHAKE_MS_MAX.to_std(), asked).await;
             if let Ok(Some(life)) = answer {

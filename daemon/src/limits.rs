@@ -34,9 +34,6 @@ pub const REQUESTS_OUTSTANDING_MAX: usize = 64;
 /// How long one write to a client may take before the client counts as gone.
 pub const WRITE_MS_MAX: DurationMs = DurationMs::seconds(20);
 
-/// Malformed frames of one connection before it is closed.
-pub const BAD_REQUESTS_MAX: u32 = 8;
-
 /// News that may wait for a connection; a slower one misses some, which costs it nothing but a hint.
 pub const PUSHES_WAITING_MAX: usize = 64;
 

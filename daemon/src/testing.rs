@@ -10,7 +10,7 @@ use usher_protocol::{
         certificate::Certificate,
         license::{Feature, Grouping, License, VerifiedLicense, issue},
     },
-    ids::{LifeId, Nonce, PublicKey, Token},
+    ids::{Nonce, PublicKey, Token},
     time::{DurationMs, WallMs},
     wire::{Checkout, Environment, Holder},
 };
@@ -86,7 +86,8 @@ pub(crate) fn settings() -> Settings {
 
 pub(crate) fn start(journal: impl Journal + 'static) -> Started {
     let site = PublicKey::from(&site_key());
-    core::start(Box::new(journal), site, false, LifeId([9; 16]), settings()).unwrap()
+    let life = crate::site::random_life().unwrap();
+    core::start(Box::new(journal), site, false, life, settings()).unwrap()
 }
 
 pub(crate) async fn install(core: &CoreHandle, license: &Arc<VerifiedLicense>) {

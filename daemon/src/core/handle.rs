@@ -37,12 +37,22 @@ pub type AnswerSink = mpsc::Sender<Answered>;
 impl CoreHandle {
     /// Asks for a client and waits for the answer.
     pub async fn ask(&self, caller: Caller, ask: ClientAsk) -> Answer {
-        self.once(|outlet| Item::Client(caller, ask, outlet)).await
+        let (sender, receiver) = oneshot::channel();
+        match self.put(Item::Client(caller, ask, Outlet::Once(sender))) {
+            Ok(()) => answer(receiver).await,
+            Err(refusal) => Answer::Refused(refusal),
+        }
     }
 
-    /// Asks for an administrator and waits for the answer.
+    /// Asks for an administrator, or for the daemon itself, and waits for the answer. A full queue is
+    /// waited out: whoever floods it must not lock the administrator out, and they are few.
     pub async fn ask_admin(&self, actor: String, ask: AdminAsk) -> Answer {
-        self.once(|outlet| Item::Admin(actor, ask, outlet)).await
+        let (sender, receiver) = oneshot::channel();
+        let item = Item::Admin(actor, ask, Outlet::Once(sender));
+        match self.queue.send(item).await {
+            Ok(()) => answer(receiver).await,
+            Err(_) => Answer::Refused(stopped()),
+        }
     }
 
     /// Asks for a client; the answer goes to `sink` under `number`.
@@ -66,11 +76,9 @@ impl CoreHandle {
     /// A message for people. A copy that fails for the disk's sake ends the daemon (L13).
     pub async fn snapshot(&self, target: PathBuf) -> Result<SnapshotInfo, String> {
         let (sender, receiver) = oneshot::channel();
-        let item = Item::Snapshot(target, sender);
-        self.put(item).map_err(|refusal| refusal.detail)?;
-        receiver
-            .await
-            .unwrap_or_else(|_| Err(stopped().detail.clone()))
+        // A queue that is gone has dropped the sender, which the receiver then tells.
+        drop(self.queue.send(Item::Snapshot(target, sender)).await);
+        receiver.await.unwrap_or_else(|_| Err(stopped().detail))
     }
 
     /// Another daemon proved to run with our site key (L12). Kept for later when the queue is full:
@@ -89,22 +97,19 @@ impl CoreHandle {
         drop(self.queue.send(Item::Stop).await);
     }
 
-    async fn once(&self, item: impl FnOnce(Outlet) -> Item) -> Answer {
-        let (sender, receiver) = oneshot::channel();
-        match self.put(item(Outlet::Once(sender))) {
-            Ok(()) => receiver
-                .await
-                .unwrap_or_else(|_| Answer::Refused(stopped())),
-            Err(refusal) => Answer::Refused(refusal),
-        }
-    }
-
     fn put(&self, item: Item) -> Result<(), Box<Refusal>> {
         self.queue.try_send(item).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => busy(),
             mpsc::error::TrySendError::Closed(_) => stopped(),
         })
     }
+}
+
+/// A core that ends drops the question.
+async fn answer(receiver: oneshot::Receiver<Answer>) -> Answer {
+    receiver
+        .await
+        .unwrap_or_else(|_| Answer::Refused(stopped()))
 }
 
 fn busy() -> Box<Refusal> {

@@ -159,11 +159,12 @@ impl Session {
         loop {
             // Past the bound nothing is read: the client's window fills and it waits (A3).
             let may_read = self.outstanding < limits::REQUESTS_OUTSTANDING_MAX;
+            // Answers first: they make room for requests. A connection that is gone shows in either.
             let step = tokio::select! {
-                frame = reader.next(), if may_read => self.take(frame).await,
+                biased;
                 Some(answered) = self.answers.recv() => self.answer(answered).await,
+                frame = reader.next(), if may_read => self.take(frame).await,
                 push = news.recv() => self.push(push).await,
-                _ = self.connection.closed() => Err(End::Gone),
             };
             if let Err(end) = step {
                 return end;

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use ed25519_dalek::SigningKey;
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use usher_client::tls::{self, ExpectedServer, SERVER_NAME};
-use usher_engine::api::AdminAsk;
+use usher_engine::api::{AdminAsk, Answer};
 use usher_protocol::{
     codec::{self, FRAME_PREFIX_BYTES},
     documents::{
@@ -25,8 +25,10 @@ use usher_protocol::{
 
 use super::*;
 use crate::{
+    advert::CloneSighting,
+    clones::{self, CloneWatch},
     core::Started,
-    journal::{MemoryJournal, MemoryStore},
+    journal::{MemoryJournal, MemoryStore, SledJournal, SledOptions},
     testing,
 };
 
@@ -43,6 +45,10 @@ async fn site(seats: u32, connections_per_address_max: usize) -> Site {
         &testing::license(seats, DurationMs::minutes(10)),
     )
     .await;
+    serving(core, connections_per_address_max)
+}
+
+fn serving(core: Started, connections_per_address_max: usize) -> Site {
     let parts = ServerParts {
         core: core.handle.clone(),
         site_key: testing::site_key(),
@@ -428,4 +434,93 @@ async fn news_reach_whom_they_concern() {
     );
     let reply = other.ask(1, checkout(2)).await;
     assert!(matches!(reply, Reply::Refused(refusal) if refusal.code == RefusalCode::Draining));
+}
+
+/// The straight line in full: QUIC, core, sled, signature; and again after the process's end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_from_sled_survives_a_restart_and_is_attached() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = SledOptions::default();
+    let open = || testing::start(SledJournal::open(dir.path(), &options).unwrap());
+    let core = open();
+    testing::install(&core.handle, &testing::license(1, DurationMs::minutes(10))).await;
+    let first = serving(core, 10);
+    let mut peer = Peer::welcomed(first.address).await;
+    let grant = peer.granted(1, checkout(1)).await;
+    drop(peer);
+    first.core.handle.stop().await;
+    first.core.ended.await.unwrap().unwrap();
+    first.server.close().await;
+
+    let second = serving(open(), 10);
+    let mut peer = Peer::welcomed(second.address).await;
+    let other = peer.ask(1, checkout(2)).await;
+    assert!(matches!(other, Reply::Refused(refusal) if refusal.code == RefusalCode::NoSeat));
+    let lease = lease_of(&grant);
+    let attached = lease_of(&peer.granted(2, attach_of(grant.lease)).await);
+    assert_eq!(attached.id, lease.id);
+    assert!(attached.epoch > lease.epoch);
+}
+
+/// L12: two daemons with one site key, and the same daemon relayed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clone_is_found_by_its_life_and_our_own_life_is_ignored() {
+    let ours = site(5, 10).await;
+    let theirs = site(5, 10).await;
+    let sighting = |address| CloneSighting {
+        fullname: "lic02._usher._udp.local.".to_owned(),
+        addrs: vec![address],
+    };
+    let (sightings, seen) = tokio::sync::mpsc::channel(4);
+    let watch = CloneWatch {
+        core: ours.core.handle.clone(),
+        site: PublicKey::from(&testing::site_key()),
+        life: ours.core.life.life,
+    };
+    tokio::spawn(clones::watch(watch, seen));
+    sightings.send(sighting(ours.address)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let seat = ours
+        .core
+        .handle
+        .ask(testing::caller(), testing::ask_seat(1));
+    assert!(
+        matches!(seat.await, Answer::Promised(_)),
+        "our own life stopped us"
+    );
+    sightings.send(sighting(theirs.address)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    match ours
+        .core
+        .handle
+        .ask(testing::caller(), testing::ask_seat(2))
+        .await
+    {
+        Answer::Refused(refusal) => assert_eq!(refusal.code, RefusalCode::CloneFound),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_silent_handshakes_and_garbage_keep_nobody_out() {
+    let site = site(2, 1000).await;
+    let garbage = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    for length in 1..1200 {
+        let byte = u8::try_from(length % 251).unwrap();
+        garbage
+            .send_to(&vec![byte ^ 0xc3; length], site.address)
+            .unwrap();
+    }
+    // Past the threshold addresses prove themselves by a retry, which costs an honest client a round trip.
+    let silent = crate::limits::HALF_OPEN_UNPROVED_MAX + 20;
+    let mut peers = Vec::new();
+    for _ in 0..silent {
+        peers.push(
+            Peer::connect(site.address, &testing::client_key())
+                .await
+                .unwrap(),
+        );
+    }
+    let mut honest = Peer::welcomed(site.address).await;
+    honest.granted(1, checkout(1)).await;
 }

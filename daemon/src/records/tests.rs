@@ -1,5 +1,7 @@
 //! Golden bytes of every record and event, and that each reads back (S5).
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 use usher_engine::record::{LeaseRecord, Mark, Trouble};
 use usher_protocol::{
@@ -124,14 +126,14 @@ fn event(what: What) -> Event {
 fn the_bytes_of_every_record_are_frozen() {
     let mut golden = String::new();
     for (name, record) in records() {
-        let Write { key, value } = write(&record).unwrap();
+        let journal::Write { key, value } = write(&record).unwrap();
         // A license is its text; the protocol's own tests freeze that.
         let value = match (&record, value) {
             (Record::PutLicense(_), Some(value)) => format!("{} text", hex(&value[..2])),
             (_, Some(value)) => hex(&value),
             (_, None) => "removed".to_owned(),
         };
-        golden.push_str(&format!("{name}\n  {}\n  {value}\n", hex(&key)));
+        writeln!(golden, "{name}\n  {}\n  {value}", hex(&key)).unwrap();
     }
     insta::assert_snapshot!(golden);
 }
@@ -141,7 +143,7 @@ fn the_bytes_of_every_event_are_frozen() {
     let mut golden = String::new();
     for what in events() {
         let bytes = event_body(&event(what)).unwrap().body;
-        golden.push_str(&format!("{}\n", hex(&bytes)));
+        writeln!(golden, "{}", hex(&bytes)).unwrap();
     }
     insta::assert_snapshot!(golden);
 }
@@ -149,7 +151,7 @@ fn the_bytes_of_every_event_are_frozen() {
 #[test]
 fn every_record_reads_back_from_its_own_key_alone() {
     for (name, record) in records() {
-        let Write {
+        let journal::Write {
             key,
             value: Some(value),
         } = write(&record).unwrap()
@@ -188,7 +190,7 @@ fn every_event_reads_back() {
 #[test]
 fn a_license_edited_in_the_store_is_not_genuine() {
     let license = testing::license(10, DurationMs::minutes(10));
-    let Write {
+    let journal::Write {
         key,
         value: Some(value),
     } = write(&Record::PutLicense(license)).unwrap()

@@ -1,9 +1,6 @@
 //! The advert beside the daemon: told of licenses that come and go. Its failure stops nothing (DESIGN 7).
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::net::{IpAddr, SocketAddr};
 
 use tokio::{
     sync::{broadcast, mpsc, watch},
@@ -37,7 +34,7 @@ impl Advertising {
     /// Starts it as the configuration says and waits until it was tried.
     pub(super) async fn start(
         config: &Config,
-        site: &Arc<SiteKey>,
+        site: &SiteKey,
         addresses: &[SocketAddr],
         core: &CoreHandle,
         life: LifeId,
@@ -55,7 +52,7 @@ impl Advertising {
         advert.tried().await;
         let watch = CloneWatch {
             core: core.clone(),
-            site: Arc::clone(site),
+            site: site.public,
             life,
         };
         Self {
