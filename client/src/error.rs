@@ -97,7 +97,8 @@ impl Error {
         }
     }
 
-    fn next_step(&self) -> Option<String> {
+    /// What to do next, where the message itself does not say.
+    pub fn next_step(&self) -> Option<String> {
         Some(match self {
             Self::VendorKey(_) => {
                 "build the program with the vendor's key file, as `usher-issuer key show` prints it"

@@ -1,0 +1,160 @@
+//! How a verb ends when it did not do its job: a message with a next step, and an exit code
+//! (FIELD: exit codes). A refusal is told in full (A4).
+
+use super::table::{Side, Table};
+use std::{fmt::Write, process::ExitCode};
+use usher_client::{
+    Error,
+    clock::local_rfc3339,
+    connection::ConnectError,
+    discover::Reason,
+    error::exit,
+    protocol::refusal::{HolderView, Refusal},
+};
+
+/// A verb's failure.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl Failure {
+    pub(crate) fn new(message: impl Into<String>, code: u8) -> Self {
+        Self {
+            message: message.into(),
+            code,
+        }
+    }
+
+    /// This process lacks something it needs.
+    pub(crate) fn local(message: impl Into<String>) -> Self {
+        Self::new(message, exit::CONFIGURATION)
+    }
+
+    /// Says it on standard error and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        eprintln!("usher: {}", self.message);
+        ExitCode::from(self.code)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let code = error.exit_code();
+        let message = match &error {
+            Error::Refused(refusal) => {
+                let next = error.next_step().unwrap_or_default();
+                format!("{}\nnext: {next}", refusal_text(refusal))
+            }
+            Error::NotFound(missed) => {
+                let mut text = error.to_string();
+                let test_only =
+                    |reason: &_| matches!(reason, Reason::Refused(ConnectError::TestOnly));
+                if missed
+                    .failures
+                    .iter()
+                    .any(|failure| test_only(&failure.reason))
+                {
+                    text.push_str("\n      or add --test (USHER_TEST=1) to take test licenses");
+                }
+                text
+            }
+            other => other.to_string(),
+        };
+        Self { message, code }
+    }
+}
+
+/// What, which rule, who holds the seats, when one can come free and why, and the vendor's word.
+pub(crate) fn refusal_text(refusal: &Refusal) -> String {
+    let mut text = format!("{}: {}", refusal.code.name(), refusal.detail);
+    if let Some(rule) = &refusal.rule {
+        let _ = write!(
+            text,
+            "\n  rule: {} ({}:{})",
+            rule.text, rule.file, rule.line
+        );
+    }
+    if !refusal.holders.is_empty() {
+        let table = holders_table(&refusal.holders).to_string();
+        for line in table.lines() {
+            let _ = write!(text, "\n  {line}");
+        }
+    }
+    if refusal.holders_more > 0 {
+        let _ = write!(text, "\n  and {} more", refusal.holders_more);
+    }
+    if let Some(earliest) = refusal.earliest_free_ms {
+        let _ = write!(
+            text,
+            "\n  earliest: within {earliest}, when leases above end that are not renewed"
+        );
+    }
+    if let Some(support) = &refusal.support {
+        let _ = write!(text, "\n  vendor: {support}");
+    }
+    text
+}
+
+fn holders_table(holders: &[HolderView]) -> Table {
+    let mut table = Table::new(&[
+        ("HELD BY", Side::Left),
+        ("DISPLAY", Side::Left),
+        ("PROCESS", Side::Right),
+        ("SEATS", Side::Right),
+        ("SINCE", Side::Left),
+        ("ENDS IN", Side::Left),
+    ]);
+    for holder in holders {
+        table.row([
+            format!("{}@{}", holder.user, holder.host),
+            holder.display.clone().unwrap_or_else(|| "-".to_owned()),
+            holder.process.to_string(),
+            holder.seats.to_string(),
+            local_rfc3339(holder.since),
+            holder.free_in_ms.to_string(),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use usher_client::protocol::{
+        refusal::{RefusalCode, RuleRef},
+        time::{DurationMs, WallMs},
+    };
+
+    #[test]
+    fn a_refusal_is_told_in_full() {
+        let mut refusal = Refusal::new(RefusalCode::NoSeat, "all 10 seats of `solver` are out");
+        refusal.rule = Some(RuleRef {
+            text: "pool of 10 seats".into(),
+            file: "acme.lic".into(),
+            line: 12,
+        });
+        refusal.holders = vec![HolderView {
+            user: "ann".into(),
+            host: "desk".into(),
+            display: Some(":0".into()),
+            process: 4711,
+            seats: 2,
+            since: WallMs(1_795_348_800_000),
+            free_in_ms: DurationMs::seconds(312),
+        }];
+        refusal.holders_more = 4;
+        refusal.earliest_free_ms = Some(DurationMs::seconds(312));
+        refusal.support = Some("call 555".into());
+        let failure = Failure::from(Error::Refused(Box::new(refusal)));
+        let since = local_rfc3339(WallMs(1_795_348_800_000));
+        insta::assert_snapshot!(failure.message().replace(&since, "2026-11-22T12:00:00+00:00"), @"");
+        assert_eq!(failure.code, 75);
+    }
+}
