@@ -7,3 +7,5 @@
 mod discovery;
 mod lan;
 mod life;
+mod usher_run;
+mod usher_site;
