@@ -101,7 +101,7 @@ impl Error {
     pub fn next_step(&self) -> Option<String> {
         Some(match self {
             Self::VendorKey(_) => {
-                "build the program with the vendor's key file, as `usher-issuer key show` prints it"
+                "build the program with the vendor's key file, VENDOR.pub that `usher-issuer key new` made"
                     .into()
             }
             Self::Name(_) => "see `usher features` for the names served".into(),

@@ -6,6 +6,7 @@
 
 mod discovery;
 mod lan;
+mod lease;
 mod life;
 mod usher_run;
 mod usher_site;
