@@ -245,10 +245,8 @@ fn l2_it_renews_at_a_third_and_stays_active_without_a_word() {
 #[test]
 fn l2_retries_come_after_5_10_20_and_then_every_30_seconds() {
     let (mut world, _) = World::holding();
-    let mut last = {
-        world.run_until_sent();
-        world.now
-    };
+    world.run_until_sent();
+    let mut last = world.now;
     let mut gaps = Vec::new();
     for _ in 0..2 {
         let output = loop {
@@ -450,10 +448,7 @@ fn l6_a_lease_that_is_over_gives_way_to_a_new_checkout() {
         refused(RefusalCode::LeaseEnded),
     ));
     assert_eq!(output.change, Some(Change::Lost(LostWhy::Ended)));
-    let send = match output.send {
-        Some(send) => send,
-        None => world.run_until_sent(),
-    };
+    let send = output.send.unwrap_or_else(|| world.run_until_sent());
     assert_ne!(nonce(&send.request), old);
     let output = world.feed(Input::Answered(send.attempt, granted(2, LENGTH)));
     assert_eq!(output.change, Some(Change::Restored));
@@ -490,11 +485,9 @@ fn l6_another_site_cannot_extend_a_lease_but_lends_anew_after_it_lapsed() {
     world.feed(Input::Tick);
     assert_eq!(world.session.site_needed(), None);
     world.feed(Input::Disconnected);
-    let mut send = world.feed(Input::Connected(site(2))).send;
-    if send.is_none() {
-        send = Some(world.run_until_sent());
-    }
-    assert!(matches!(send.unwrap().request, Request::Checkout(_)));
+    let send = world.feed(Input::Connected(site(2))).send;
+    let send = send.unwrap_or_else(|| world.run_until_sent());
+    assert!(matches!(send.request, Request::Checkout(_)));
 }
 
 #[test]
