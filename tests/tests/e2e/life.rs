@@ -3,8 +3,20 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use usher_tests::daemon::Daemon;
+use usher_tests::daemon::{Daemon, Vendor};
 use usher_tests::station::Station;
+
+#[test]
+fn a_license_is_live_at_once_and_outlives_the_daemon() {
+    let station = Station::here();
+    let mut daemon = Daemon::start(&station);
+    let vendor = Vendor::new(&station, "acme");
+    daemon.install(&vendor.license(&daemon, &["--feature", "solver:10"]));
+    assert!(daemon.ask(&["status"]).contains("acme/solver"));
+    daemon.kill();
+    daemon.start_again();
+    assert!(daemon.ask(&["status"]).contains("acme/solver"));
+}
 
 #[test]
 fn sigterm_ends_it_in_good_order() {
