@@ -113,6 +113,27 @@ fn vendor_key_custody_stays_with_the_issuer() {
 }
 
 #[test]
+fn every_variable_stands_in_the_reference() {
+    let reference = fs::read_to_string(root().join("docs/reference.md")).unwrap();
+    let mut found = 0;
+    let mut problems = Problems::new();
+    for source in sources().iter().filter(|it| !it.path.starts_with("tests")) {
+        for (number, line) in source.lines.iter().enumerate() {
+            for name in variables(line) {
+                found += 1;
+                if !reference.contains(&format!("`{name}`")) {
+                    problems.push(
+                        source.at(number + 1, &format!("{name} is not in docs/reference.md")),
+                    );
+                }
+            }
+        }
+    }
+    assert!(found > 10, "the search finds nothing any more");
+    none(&problems);
+}
+
+#[test]
 fn dependencies_are_named_once() {
     for member in MEMBERS {
         let manifest = toml_file(&format!("{member}/Cargo.toml"));
@@ -289,6 +310,18 @@ fn attributes(lines: &[String], what: &str) -> Vec<(usize, String)> {
 }
 
 /// All Rust source of the workspace but this file, which has to spell what it bans.
+/// Environment variables of ours that a line names as a whole string; those of tests are not ours.
+fn variables(line: &str) -> impl Iterator<Item = &str> {
+    let is_ours = |word: &&str| {
+        let ours = word.starts_with("USHER_") || word.starts_with("USHERD_");
+        let name = |c: char| c.is_ascii_uppercase() || c == '_';
+        ours && word.chars().all(name)
+            && !word.starts_with("USHER_TEST_")
+            && !["USHERD_", "USHERD_LISEN"].contains(word)
+    };
+    line.split('"').skip(1).step_by(2).filter(is_ours)
+}
+
 fn sources() -> Vec<Source> {
     let mut paths = Vec::new();
     for member in MEMBERS {
