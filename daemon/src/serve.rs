@@ -20,7 +20,7 @@ use crate::{
     admin::{self, AdminParts, AdminSocket, ReloadRequest, SocketError},
     config::{Config, Overrides},
     core::{self, CoreError, CoreHandle, Ended, StartError},
-    journal::{JournalError, SledJournal, SledOptions},
+    journal::{JournalError, LogWatch, SledJournal, SledOptions},
     limits, notify,
     quic::{Server, ServerError, ServerParts},
     site::{self, SiteError, SiteKey},
@@ -115,7 +115,7 @@ impl Daemon {
         // Before anything slow: a signal during the start must end it, not kill it half way.
         let signals = Signals::new()?;
         let site = Arc::new(SiteKey::load_or_create(&config.state_dir)?);
-        let started = start_core(&config, &site)?;
+        let (started, log) = start_core(&config, &site)?;
         // From here on a store without this life's record is a lost one.
         site.mark_used();
         let core = started.handle;
@@ -141,6 +141,7 @@ impl Daemon {
             server: Arc::clone(&server),
             advert: advertising.states(),
             reloads: reload_sender,
+            log,
             backups: config.state_dir.join("backups"),
         };
         let admin = tokio::spawn(admin::serve(socket, Arc::new(parts)));
@@ -243,15 +244,17 @@ impl Signals {
     }
 }
 
-fn start_core(config: &Config, site: &SiteKey) -> Result<core::Started, ServeError> {
+fn start_core(config: &Config, site: &SiteKey) -> Result<(core::Started, LogWatch), ServeError> {
     let journal = SledJournal::open(&config.state_dir, &SledOptions::default())?;
-    Ok(core::start(
+    let log = journal.log_watch();
+    let started = core::start(
         Box::new(journal),
         site.public,
         site.is_older,
         site::random_life()?,
         config.settings(),
-    )?)
+    )?;
+    Ok((started, log))
 }
 
 fn server_parts(config: &Config, site: &SiteKey, core: &CoreHandle) -> ServerParts {

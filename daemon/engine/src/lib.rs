@@ -30,6 +30,7 @@ mod trouble;
 mod view;
 
 pub use engine::Engine;
+pub use trouble::hold_length;
 
 #[cfg(test)]
 mod tests;

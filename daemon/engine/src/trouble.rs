@@ -3,7 +3,7 @@
 //! Renewals and re-attachment go on meanwhile, except when the process is about to end.
 
 use usher_protocol::{
-    documents::lease::VerifiedLease,
+    documents::{lease::VerifiedLease, license::VerifiedLicense},
     ids::{Commit, Epoch, LifeId, Nonce},
     refusal::{Refusal, RefusalCode},
     time::{BootMs, DurationMs},
@@ -165,10 +165,15 @@ impl Engine {
         Answer::Done
     }
 
-    /// A hold of this or an earlier life is counted anew from the start (L12).
+    /// A hold of this or an earlier life is counted anew from the start (L12). Who restores or repairs
+    /// has looked at a store that went back.
     pub(crate) fn begin_hold(&mut self, step: &mut Step) {
-        if self.life.hold_all && self.state.trouble.hold_since.is_none() {
-            let trouble = self.state.trouble.clone();
+        let known = &self.state.trouble;
+        if self.life.hold_all && (known.hold_since.is_none() || known.rolled_back) {
+            let trouble = Trouble {
+                rolled_back: false,
+                ..known.clone()
+            };
             self.hold_all(
                 step,
                 DAEMON,
@@ -219,14 +224,7 @@ impl Engine {
     }
 
     fn hold_length(&self) -> Option<DurationMs> {
-        let licenses = self.state.licenses.values();
-        licenses
-            .flat_map(|license| {
-                let environment = license.environment;
-                let features = license.features.iter();
-                features.map(move |feature| length::held(feature.lease_ms_max, environment))
-            })
-            .max()
+        hold_length(self.state.licenses.values().map(AsRef::as_ref))
     }
 
     fn holding(&self, step: &Step) -> Box<Refusal> {
@@ -285,4 +283,16 @@ impl Engine {
     fn next_epoch(&self) -> Epoch {
         Epoch(self.life.epoch.0.saturating_add(1))
     }
+}
+
+/// How long all seats are held when leases of these licenses may be out unknown: the longest `D + G`;
+/// none without a license (L12).
+pub fn hold_length<'a>(licenses: impl Iterator<Item = &'a VerifiedLicense>) -> Option<DurationMs> {
+    licenses
+        .flat_map(|license| {
+            let environment = license.environment;
+            let features = license.features.iter();
+            features.map(move |feature| length::held(feature.lease_ms_max, environment))
+        })
+        .max()
 }

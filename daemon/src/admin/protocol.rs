@@ -14,6 +14,8 @@ use usher_protocol::{
     wire::Environment,
 };
 
+use crate::usage::LogHead;
+
 /// The version both sides must name.
 pub const ADMIN_VERSION: u32 = 1;
 
@@ -168,10 +170,37 @@ pub struct StatusReport {
     pub license_time: WallMs,
     /// Every pool.
     pub pools: Vec<PoolReport>,
+    /// How far the usage log is.
+    pub log: LogReport,
     /// Why no seat is granted at all, when so.
     pub stopped: Vec<String>,
     /// What is not as it should be while seats are granted.
     pub degraded: Vec<String>,
+}
+
+/// A place in the usage log's chain, durable: what proves that no tail is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LogReport {
+    /// Number of its last entry; 0 for an empty log.
+    pub number: u64,
+    /// SHA-256 over the chain up to that entry, in hexadecimal.
+    #[serde(with = "text")]
+    pub hash: Fingerprint,
+}
+
+impl From<LogHead> for LogReport {
+    fn from(LogHead { number, hash }: LogHead) -> Self {
+        let hash = Fingerprint(hash);
+        Self { number, hash }
+    }
+}
+
+impl From<LogReport> for LogHead {
+    fn from(LogReport { number, hash }: LogReport) -> Self {
+        let hash = hash.0;
+        Self { number, hash }
+    }
 }
 
 /// One pool.

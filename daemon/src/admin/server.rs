@@ -22,7 +22,9 @@ use super::{
     },
     report,
 };
-use crate::{advert::AdvertState, core::CoreHandle, limits, quic::Server, site::SiteKey};
+use crate::{
+    advert::AdvertState, core::CoreHandle, journal::LogWatch, limits, quic::Server, site::SiteKey,
+};
 
 /// What answers are made of.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub struct AdminParts {
     pub advert: watch::Receiver<AdvertState>,
     /// Asks for a reload of the configuration.
     pub reloads: mpsc::Sender<ReloadRequest>,
+    /// How far the usage log is.
+    pub log: LogWatch,
     /// Where backups are put.
     pub backups: PathBuf,
 }
@@ -191,6 +195,7 @@ impl AdminParts {
             leases: status.leases,
             license_time: status.license_time,
             pools: status.pools.into_iter().map(report::pool).collect(),
+            log: self.log.head().into(),
             stopped: status.stopped,
             degraded: status.degraded,
         }

@@ -141,7 +141,9 @@ impl List {
             return Ok(());
         };
         let rows: Vec<_> = page.iter().map(row).collect();
-        rows.iter().for_each(|row| table.measure(row));
+        for row in &rows {
+            table.measure(row);
+        }
         if self.is_empty && !rows.is_empty() {
             self.out.line(&table.head())?;
             self.is_empty = false;

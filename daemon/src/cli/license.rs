@@ -162,14 +162,17 @@ fn installed(license: &LicenseReport) -> String {
             Some(_) => format!("until {}", until(feature.expires)),
             None => "for ever".to_owned(),
         };
-        text += &format!(
+        text.extend([format!(
             "  {}/{}: {seats}, {end}\n",
             plain(&license.vendor),
             feature.feature
-        );
+        )]);
     }
     if let Some(reason) = &license.idle_because {
-        text += &format!("  but nothing is lent from it: {}\n", plain(reason));
+        text.extend([format!(
+            "  but nothing is lent from it: {}\n",
+            plain(reason)
+        )]);
     }
     text
 }
@@ -209,7 +212,7 @@ fn listed(licenses: &[LicenseReport]) -> String {
     roots.dedup();
     text.push('\n');
     for (vendor, root) in roots {
-        text += &format!("{}: root {root}\n", plain(vendor));
+        text.extend([format!("{}: root {root}\n", plain(vendor))]);
     }
     text
 }

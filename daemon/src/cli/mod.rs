@@ -1,15 +1,18 @@
 //! The command line: one file per verb. Decides names and flags; each verb's file decides what it prints.
 
+mod backup;
 mod confirm;
 mod demo;
 mod failure;
 mod leases;
 mod license;
 mod print;
+mod rebuild;
 mod reload;
 mod request;
 mod serve;
 mod status;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -55,6 +58,15 @@ enum Verb {
     Leases(leases::LeasesArgs),
     /// Take a lease back at its next renewal
     Evict(leases::EvictArgs),
+    /// Read, prove and export the usage log
+    #[command(subcommand)]
+    Usage(usage::UsageVerb),
+    /// Copy the live state into a new file, while the daemon runs or not
+    Backup(backup::BackupArgs),
+    /// Put the live state back to a backup
+    Restore(rebuild::RestoreArgs),
+    /// Make a live state to go on with, out of what is left
+    Repair(rebuild::RepairArgs),
     /// Deal with a wall clock that leads
     #[command(subcommand)]
     Clock(confirm::ClockVerb),
@@ -87,6 +99,10 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Verb::Status(args) => status::run(&args, &places),
         Verb::Leases(args) => leases::leases(&args, &places),
         Verb::Evict(args) => leases::evict(args, &places),
+        Verb::Usage(verb) => usage::run(&verb, &places),
+        Verb::Backup(args) => backup::run(&args, &places),
+        Verb::Restore(args) => rebuild::restore(&args, &places),
+        Verb::Repair(args) => rebuild::repair(&args, &places),
         Verb::Clock(verb) => confirm::clock(verb, &places),
         Verb::Clone(verb) => confirm::clone(verb, &places),
         Verb::Rollback(verb) => confirm::rollback(verb, &places),

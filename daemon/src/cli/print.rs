@@ -110,7 +110,9 @@ impl<const N: usize> Table<N> {
     /// All of it at once.
     pub(super) fn of(columns: [Column; N], rows: &[[String; N]]) -> String {
         let mut table = Self::new(columns);
-        rows.iter().for_each(|row| table.measure(row));
+        for row in rows {
+            table.measure(row);
+        }
         let lines = std::iter::once(table.head()).chain(rows.iter().map(|row| table.line(row)));
         lines.map(|line| line + "\n").collect()
     }
@@ -138,10 +140,13 @@ pub(super) fn seats(seats: Option<u32>) -> String {
 
 /// `1 seat`, `3 seats`.
 pub(super) fn counted(count: impl Into<u64>, one: &str) -> String {
-    match count.into() {
-        1 => format!("1 {one}"),
-        more => format!("{more} {one}s"),
-    }
+    counted_as(count.into(), one, &format!("{one}s"))
+}
+
+/// `1 entry`, `3 entries`.
+pub(super) fn counted_as(count: u64, one: &str, more: &str) -> String {
+    let word = if count == 1 { one } else { more };
+    format!("{count} {word}")
 }
 
 /// The last day on which something holds, as its license writes it, for an end at 24:00 UTC (T7);

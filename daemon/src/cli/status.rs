@@ -113,6 +113,7 @@ impl Glance {
                 counted(status.leases as u64, "lease")
             ),
         );
+        text += &since("usage log", &format!("entry {}", status.log.number));
         if !status.pools.is_empty() {
             let rows: Vec<_> = status.pools.iter().map(row).collect();
             text.push('\n');
@@ -136,7 +137,7 @@ impl Glance {
         });
         let lines = stopped.chain(degraded).chain(idle);
         lines
-            .map(|(kind, line)| format!("{kind}: {line}\n"))
+            .flat_map(|(kind, line)| [kind.to_owned(), ": ".to_owned(), line, "\n".to_owned()])
             .collect()
     }
 }

@@ -30,6 +30,12 @@ impl LogWatch {
     }
 }
 
+impl std::fmt::Debug for LogWatch {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{:?}", self.head())
+    }
+}
+
 struct Shared {
     progress: Mutex<Progress>,
     changed: Condvar,

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::backup::Record;
 use super::meta::Meta;
 use super::open::{self, Format};
 use super::paths::DirectoryLock;
@@ -143,6 +144,15 @@ pub fn log_head(state: &Path, format: &Format) -> Result<LogHead, JournalError> 
     let head = open::open(&paths, format)?.meta.logged;
     give_all(&paths, &[])?;
     Ok(head)
+}
+
+/// Every live key of a stopped daemon's store, also of one that went back; nothing is changed.
+pub fn stopped_records(state: &Path, format: &Format) -> Result<Vec<Record>, JournalError> {
+    let paths = StorePaths::new(state);
+    let _lock = DirectoryLock::take(&paths)?;
+    let contents = read_store(&paths, format)?;
+    give_all(&paths, &[])?;
+    Ok(contents.state.into_iter().collect())
 }
 
 /// What the new state is made of, before the log is played on top.

@@ -6,13 +6,14 @@
 
 use std::sync::Arc;
 
-use usher_engine::record::{Event, LicenseSerial, PinnedRoot, Record, What};
+use usher_engine::record::{Event, LicenseSerial, PinnedRoot, Record, Trouble, What};
 use usher_protocol::{
     codec::{self, CodecError},
     documents::license::{LicenseError, VerifiedLicense},
     envelope::Signed,
     ids::{Commit, Epoch, Fingerprint, LeaseId},
     names::LicenseId,
+    refusal::RefusalCode,
 };
 
 use crate::journal::{self, Write};
@@ -129,7 +130,10 @@ pub fn read_event(bytes: &[u8]) -> Result<Event, CodecError> {
     }
 }
 
-/// What replaying `event` does to a restored store (L12): leases alone; licenses come from the copy.
+/// What replaying `event` does to a restored store (L12): leases, and what stopped granting. Licenses
+/// come from the copy.
+///
+/// After any trouble since the copy, seats are held: how far that trouble's own hold had run is not history.
 ///
 /// # Errors
 /// [`CodecError`] if a record cannot be encoded.
@@ -139,6 +143,13 @@ pub fn replay(event: &Event) -> Result<Option<Write>, CodecError> {
             Record::PutLease(lease.clone())
         }
         What::Released(id) | What::Reclaimed(id) => Record::DropLease(*id),
+        What::Trouble(word) => Record::PutTrouble(Trouble {
+            rolled_back: false,
+            clone: word
+                .starts_with(RefusalCode::CloneFound.name())
+                .then(|| "an address that the usage log names".to_owned()),
+            hold_since: Some(Epoch(event.epoch.0.saturating_add(1))),
+        }),
         _ => return Ok(None),
     };
     write(&record).map(Some)

@@ -1,0 +1,292 @@
+//! One entry of the usage log: as a line for people, as an object for scripts (docs/formats.md).
+//!
+//! It shows no secret: a checkout's nonce stays in the log.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+use usher_client::clock::{local_rfc3339, utc_rfc3339};
+use usher_engine::record::{Event, LeaseRecord, What};
+use usher_protocol::{
+    ids::Fingerprint,
+    names::VendorName,
+    time::{DurationMs, WallMs},
+    wire::{Environment, Holder},
+};
+
+use super::super::print::{counted, environment, plain};
+use crate::{records, usage::Entry};
+
+/// The vendors whose roots the log has named so far; as many as there are vendors.
+#[derive(Debug, Default)]
+pub(super) struct Vendors(BTreeMap<Fingerprint, VendorName>);
+
+impl Vendors {
+    /// Reads one entry.
+    pub(super) fn report(&mut self, entry: &Entry) -> Result<EntryReport, String> {
+        let event = records::read_event(&entry.body).map_err(|error| {
+            format!(
+                "entry {} cannot be read: {error}; use the usherd that wrote it, or a newer one",
+                entry.number
+            )
+        })?;
+        if let What::RootPinned(vendor, root) = &event.what {
+            self.0.insert(*root, vendor.clone());
+        }
+        Ok(EntryReport {
+            number: entry.number,
+            epoch: entry.epoch,
+            commit: entry.head,
+            at: event.at,
+            license_time: event.license_time,
+            actor: event.actor.clone(),
+            what: self.what(event),
+        })
+    }
+
+    fn what(&self, event: Event) -> WhatReport {
+        match event.what {
+            What::Started(version) => WhatReport::Started { usherd: version },
+            What::Granted(lease) => WhatReport::Granted(self.lease(*lease)),
+            What::Changed(lease) => WhatReport::Changed(self.lease(*lease)),
+            What::Adopted(lease) => WhatReport::Adopted(self.lease(*lease)),
+            What::Released(lease) => WhatReport::Released { lease: text(lease) },
+            What::Reclaimed(lease) => WhatReport::Reclaimed { lease: text(lease) },
+            What::Denied {
+                root,
+                feature,
+                holder,
+                code,
+                count,
+            } => WhatReport::Denied {
+                feature: self.feature(root, &feature),
+                root: text(root),
+                holder: holder.into(),
+                refusal: code.name(),
+                refusal_number: code.into(),
+                count,
+            },
+            What::LicenseInstalled(license, serial) => WhatReport::LicenseInstalled {
+                license: text(license),
+                serial,
+            },
+            What::LicenseRemoved(license, serial) => WhatReport::LicenseRemoved {
+                license: text(license),
+                serial,
+            },
+            What::RootPinned(vendor, root) => WhatReport::RootPinned {
+                vendor: text(vendor),
+                root: text(root),
+            },
+            What::Trouble(text) => WhatReport::Trouble { text },
+            What::Clock(text) => WhatReport::Clock { text },
+        }
+    }
+
+    fn lease(&self, lease: LeaseRecord) -> Box<LeaseEntry> {
+        Box::new(LeaseEntry {
+            feature: self.feature(lease.root, &lease.feature),
+            lease: lease.id.to_string(),
+            root: lease.root.to_string(),
+            license: lease.license.to_string(),
+            environment: lease.environment,
+            seats: lease.seats,
+            version: lease.version.map(|it| it.to_string()),
+            client: lease.client.fingerprint().to_string(),
+            holder: lease.holder.into(),
+            since: utc_rfc3339(lease.since),
+            length_ms: lease.length_ms_longest,
+            evicted: lease.evicted,
+            forked: lease.forked,
+        })
+    }
+
+    /// `vendor/feature`; the root's first digits for a vendor the log has not named.
+    fn feature(&self, root: Fingerprint, feature: impl fmt::Display) -> String {
+        match self.0.get(&root) {
+            Some(vendor) => format!("{vendor}/{feature}"),
+            None => format!("{}/{feature}", root.short()),
+        }
+    }
+}
+
+/// One entry, readable.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct EntryReport {
+    pub(super) number: u64,
+    epoch: u64,
+    commit: u64,
+    #[serde(serialize_with = "rfc3339")]
+    pub(super) at: WallMs,
+    #[serde(serialize_with = "rfc3339")]
+    license_time: WallMs,
+    actor: String,
+    #[serde(flatten)]
+    what: WhatReport,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(
+    tag = "event",
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case"
+)]
+enum WhatReport {
+    Started {
+        usherd: String,
+    },
+    Granted(Box<LeaseEntry>),
+    Changed(Box<LeaseEntry>),
+    Released {
+        lease: String,
+    },
+    Reclaimed {
+        lease: String,
+    },
+    Adopted(Box<LeaseEntry>),
+    Denied {
+        feature: String,
+        root: String,
+        #[serde(flatten)]
+        holder: HolderEntry,
+        refusal: &'static str,
+        refusal_number: u16,
+        count: u32,
+    },
+    LicenseInstalled {
+        license: String,
+        serial: u64,
+    },
+    LicenseRemoved {
+        license: String,
+        serial: u64,
+    },
+    RootPinned {
+        vendor: String,
+        root: String,
+    },
+    Trouble {
+        text: String,
+    },
+    Clock {
+        text: String,
+    },
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct LeaseEntry {
+    lease: String,
+    feature: String,
+    seats: u32,
+    #[serde(flatten)]
+    holder: HolderEntry,
+    client: String,
+    license: String,
+    root: String,
+    environment: Environment,
+    version: Option<String>,
+    since: String,
+    length_ms: DurationMs,
+    evicted: Option<String>,
+    forked: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct HolderEntry {
+    user: String,
+    host: String,
+    display: Option<String>,
+    process: u32,
+}
+
+impl From<Holder> for HolderEntry {
+    fn from(holder: Holder) -> Self {
+        Self {
+            user: holder.user,
+            host: holder.host,
+            display: holder.display,
+            process: holder.process,
+        }
+    }
+}
+
+impl fmt::Display for EntryReport {
+    /// `2026-11-22T09:00:00+01:00  12  anna(1000): evicted 1-2: …`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = local_rfc3339(self.at);
+        write!(f, "{at}  {}  {}: ", self.number, plain(&self.actor))?;
+        write!(f, "{}", self.what)
+    }
+}
+
+impl fmt::Display for WhatReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started { usherd } => write!(f, "started usherd {}", plain(usherd)),
+            Self::Granted(lease) => write!(f, "granted {lease}"),
+            Self::Adopted(lease) => write!(f, "adopted {lease}"),
+            Self::Changed(lease) => match (&lease.evicted, lease.forked) {
+                (_, true) => write!(f, "forked {lease}"),
+                (Some(reason), _) => write!(f, "evicted {lease}: {}", plain(reason)),
+                (None, _) => write!(f, "promised {} to {lease}", lease.length_ms),
+            },
+            Self::Released { lease } => write!(f, "released {lease}"),
+            Self::Reclaimed { lease } => write!(f, "reclaimed {lease}"),
+            Self::Denied {
+                feature,
+                holder,
+                refusal,
+                count,
+                ..
+            } => {
+                let times = counted(*count, "time");
+                write!(
+                    f,
+                    "denied {} to {holder}: {refusal}, {times}",
+                    plain(feature)
+                )
+            }
+            Self::LicenseInstalled { license, serial } => {
+                write!(f, "installed license {license}, serial {serial}")
+            }
+            Self::LicenseRemoved { license, serial } => {
+                write!(f, "removed license {license}, serial {serial}")
+            }
+            Self::RootPinned { vendor, root } => write!(f, "pinned vendor {vendor}, root {root}"),
+            Self::Trouble { text } => write!(f, "trouble: {}", plain(text)),
+            Self::Clock { text } => write!(f, "clock: {}", plain(text)),
+        }
+    }
+}
+
+impl fmt::Display for LeaseEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seats, feature) = (counted(self.seats, "seat"), plain(&self.feature));
+        write!(f, "{} ({seats} of {feature}, ", self.lease)?;
+        write!(f, "{}, license {}", self.holder, self.license)?;
+        match self.environment {
+            Environment::Live => f.write_str(")"),
+            Environment::Test => write!(f, ", {})", environment(self.environment)),
+        }
+    }
+}
+
+impl fmt::Display for HolderEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", plain(&self.user), plain(&self.host))
+    }
+}
+
+fn text(it: impl fmt::Display) -> String {
+    it.to_string()
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands out a reference"
+)]
+fn rfc3339<S: serde::Serializer>(wall: &WallMs, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&utc_rfc3339(*wall))
+}

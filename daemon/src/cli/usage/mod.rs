@@ -1,0 +1,211 @@
+//! `usherd usage`: read the usage log, prove it, export it. Works on the files, beside a running daemon or without one.
+//!
+//! Every entry is proved before it is shown, in constant memory. Must not change the log.
+
+mod entry;
+mod progress;
+
+use std::path::PathBuf;
+
+use usher_client::clock::Clock;
+use usher_protocol::time::{DurationMs, WallMs};
+
+use self::{
+    entry::{EntryReport, Vendors},
+    progress::Progress,
+};
+use super::{
+    Failure,
+    print::{self, Out, json_line},
+};
+use crate::{
+    admin::{
+        client::AdminClient,
+        protocol::{Answer, Ask},
+    },
+    config::{Config, Overrides, Places},
+    journal::{self, Format, StorePaths},
+    usage::{LogHead, Reader, UsageError, Verified},
+};
+
+/// What to do with the log.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum UsageVerb {
+    /// Print what happened, one event a line
+    Show(ShowArgs),
+    /// Prove that nothing was edited, removed, or cut off
+    Verify,
+    /// Print every entry as JSON, one object a line (docs/formats.md)
+    Export(ExportArgs),
+}
+
+/// From when on.
+#[derive(Debug, clap::Args)]
+pub(super) struct ShowArgs {
+    /// Only what happened since: `2h`, `7d`, or a moment such as 2026-11-22T08:00:00+01:00
+    #[arg(long, value_name = "WHEN", value_parser = since)]
+    since: Option<Since>,
+}
+
+/// Which entries.
+#[derive(Debug, clap::Args)]
+pub(super) struct ExportArgs {
+    /// JSON, the only format there is
+    #[arg(long, required = true)]
+    json: bool,
+    /// The first entry to print, by its number
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    from: u64,
+    /// The last entry to print, by its number
+    #[arg(long, value_name = "NUMBER", default_value_t = u64::MAX, hide_default_value = true)]
+    to: u64,
+}
+
+/// A moment, or so long ago.
+#[derive(Debug, Clone, Copy)]
+enum Since {
+    Moment(WallMs),
+    Ago(DurationMs),
+}
+
+/// Does it.
+pub(super) fn run(verb: &UsageVerb, places: &Places) -> Result<(), Failure> {
+    let config = Config::load(&Overrides::of_places(places))?;
+    match verb {
+        UsageVerb::Show(args) => show(args, &config),
+        UsageVerb::Verify => verify(&config),
+        UsageVerb::Export(args) => export(args, &config),
+    }
+}
+
+fn show(args: &ShowArgs, config: &Config) -> Result<(), Failure> {
+    let since = match args.since {
+        None => WallMs(0),
+        Some(Since::Moment(moment)) => moment,
+        Some(Since::Ago(ago)) => WallMs(Clock::new().now().wall.0.saturating_sub(ago.0)),
+    };
+    let mut out = Out::new();
+    let outcome = each(config, |entry| {
+        if entry.at < since {
+            return Ok(true);
+        }
+        out.line(&entry.to_string()).map(|()| true)
+    });
+    // What is proved is shown, also when the log is broken behind it.
+    out.end()?;
+    outcome
+}
+
+fn export(args: &ExportArgs, config: &Config) -> Result<(), Failure> {
+    let mut out = Out::new();
+    let outcome = each(config, |entry| {
+        if entry.number >= args.from && entry.number <= args.to {
+            out.line(&json_line(&entry)?)?;
+        }
+        Ok(entry.number < args.to)
+    });
+    out.end()?;
+    outcome
+}
+
+/// Hands over entries in order until `take` has enough.
+fn each(
+    config: &Config,
+    mut take: impl FnMut(EntryReport) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    let log = log_directory(config);
+    let mut vendors = Vendors::default();
+    for entry in Reader::open(&log, None).map_err(|error| unread(&error))? {
+        let entry = vendors
+            .report(&entry.map_err(|error| unread(&error))?)
+            .map_err(Failure::new)?;
+        if !take(entry)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The store's own word, taken before the log is read, proves that no tail is missing.
+fn verify(config: &Config) -> Result<(), Failure> {
+    let log = log_directory(config);
+    let proof = proof(config);
+    let known = *proof.as_ref().unwrap_or(&LogHead::default());
+    let mut reader = Reader::open(&log, Some(known)).map_err(|error| unread(&error))?;
+    let mut progress = Progress::start(&log);
+    for entry in &mut reader {
+        progress.add(&entry.map_err(|error| unread(&error))?);
+    }
+    progress.end();
+    let found = reader.verified();
+    print::text(&verified(&found))?;
+    proof.map(drop).map_err(|failure| {
+        Failure::new(format!(
+            "the chain holds, but not even the store can say whether its end is missing: {}",
+            failure.message()
+        ))
+    })
+}
+
+fn proof(config: &Config) -> Result<LogHead, Failure> {
+    match AdminClient::connect(&config.admin_socket) {
+        Ok(mut daemon) => match daemon.ask(Ask::Status)? {
+            Answer::Status(status) => Ok(status.log.into()),
+            other => Err(Failure::of_answer(other)),
+        },
+        Err(error) if error.is_not_running() => {
+            journal::log_head(&config.state_dir, &Format::current())
+                .map_err(|error| Failure::new(error.to_string()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn verified(found: &Verified) -> String {
+    let begin = match found.first_number {
+        0 | 1 => String::new(),
+        first => format!(" (what came before entry {first} was set aside by a restore or repair)"),
+    };
+    format!(
+        "✓ {} in {}, up to entry {}{begin}\n  head {}\n",
+        print::counted_as(found.entries, "entry", "entries"),
+        print::counted(found.segments, "file"),
+        found.head.number,
+        data_encoding::HEXLOWER.encode(&found.head.hash)
+    )
+}
+
+fn log_directory(config: &Config) -> PathBuf {
+    StorePaths::new(&config.state_dir).usage
+}
+
+/// The edge adds the next step.
+fn unread(error: &UsageError) -> Failure {
+    match error {
+        UsageError::Io { source, .. } => match source.kind() {
+            std::io::ErrorKind::PermissionDenied => Failure::refused(format!(
+                "{error}; only usherd's own user and root read it: use sudo"
+            )),
+            std::io::ErrorKind::NotFound => Failure::new(format!(
+                "{error}; no daemon has served here yet, or name its directory with --state-dir"
+            )),
+            _ => Failure::new(format!("{error}; check the disk and the kernel's log")),
+        },
+        UsageError::Broken { .. } => Failure::new(format!(
+            "the usage log is broken: {error}; keep a copy of it as evidence, then `usherd repair` sets it aside and begins a new one"
+        )),
+    }
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    if let Ok(ago) = text.parse() {
+        return Ok(Since::Ago(ago));
+    }
+    let moment: jiff::Timestamp = text.parse().map_err(|_| {
+        "expected a length of time such as `2h`, or a moment such as 2026-11-22T08:00:00+01:00"
+            .to_owned()
+    })?;
+    Ok(Since::Moment(WallMs(
+        u64::try_from(moment.as_millisecond()).unwrap_or(0),
+    )))
+}

@@ -1,0 +1,48 @@
+//! A bar for a person who waits for a long log; nothing where nobody looks.
+
+use std::{fs, path::Path};
+
+use indicatif::{ProgressBar, ProgressDrawTarget};
+
+use crate::usage::Entry;
+
+/// How far the reading is, in bytes.
+pub(super) struct Progress(ProgressBar);
+
+impl Progress {
+    /// Begins, for the log in `directory`.
+    pub(super) fn start(directory: &Path) -> Self {
+        let bytes = bytes_in(directory);
+        if bytes < WORTH_A_BAR_BYTES {
+            return Self(ProgressBar::hidden());
+        }
+        // Standard error; drawn on a terminal alone.
+        Self(ProgressBar::with_draw_target(
+            Some(bytes),
+            ProgressDrawTarget::stderr(),
+        ))
+    }
+
+    /// One more entry is read.
+    pub(super) fn add(&mut self, entry: &Entry) {
+        self.0.inc(entry.body.len() as u64 + ENTRY_FRAME_BYTES);
+    }
+
+    /// Leaves no trace.
+    pub(super) fn end(self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn bytes_in(directory: &Path) -> u64 {
+    let Ok(files) = fs::read_dir(directory) else {
+        return 0;
+    };
+    let lengths = files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len()));
+    lengths.sum()
+}
+
+/// Less is read before a person looks up.
+const WORTH_A_BAR_BYTES: u64 = 32 << 20;
+/// What an entry has beside its body (docs/formats.md).
+const ENTRY_FRAME_BYTES: u64 = 64;
