@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
 };
 
+use usher_client::clock::{Clock, WallMs};
 use usher_protocol::{ids::Fingerprint, limits::LICENSE_BYTES_MAX, names::LicenseId};
 
 use super::{
@@ -78,7 +79,7 @@ fn add(args: &AddArgs, places: &Places) -> Result<(), Failure> {
         answer = daemon.ask(ask(Some(root)))?;
     }
     match answer {
-        Answer::Installed(license) => print::text(&installed(&license)),
+        Answer::Installed(license) => print::text(&installed(&license, Clock::new().now().wall)),
         other => Err(Failure::of_answer(other)),
     }
 }
@@ -145,7 +146,7 @@ pub(super) fn asked(question: &str) -> bool {
     }
 }
 
-fn installed(license: &LicenseReport) -> String {
+fn installed(license: &LicenseReport, now: WallMs) -> String {
     let mut text = format!(
         "✓ {}: serial {} of {} is live, for {}\n",
         license.id,
@@ -159,6 +160,7 @@ fn installed(license: &LicenseReport) -> String {
             None => "unlimited seats".to_owned(),
         };
         let end = match feature.expires {
+            Some(end) if end <= now => format!("expired at the end of {}", until(feature.expires)),
             Some(_) => format!("until {}", until(feature.expires)),
             None => "for ever".to_owned(),
         };
@@ -188,10 +190,10 @@ fn list(args: &ListArgs, places: &Places) -> Result<(), Failure> {
     if licenses.is_empty() {
         return print::text("no license: usherd request\n");
     }
-    print::text(&listed(&licenses))
+    print::text(&listed(&licenses, Clock::new().now().wall))
 }
 
-fn listed(licenses: &[LicenseReport]) -> String {
+fn listed(licenses: &[LicenseReport], now: WallMs) -> String {
     let columns = [
         Column::Left("LICENSE"),
         Column::Right("SERIAL"),
@@ -204,7 +206,12 @@ fn listed(licenses: &[LicenseReport]) -> String {
     ];
     let rows: Vec<_> = licenses
         .iter()
-        .flat_map(|license| license.features.iter().map(|feature| row(license, feature)))
+        .flat_map(|license| {
+            license
+                .features
+                .iter()
+                .map(|feature| row(license, feature, now))
+        })
         .collect();
     let mut text = Table::of(columns, &rows);
     let mut roots: Vec<_> = licenses.iter().map(|it| (&it.vendor, it.root)).collect();
@@ -217,9 +224,10 @@ fn listed(licenses: &[LicenseReport]) -> String {
     text
 }
 
-fn row(license: &LicenseReport, feature: &FeatureReport) -> [String; 8] {
+fn row(license: &LicenseReport, feature: &FeatureReport, now: WallMs) -> [String; 8] {
     let note = match &license.idle_because {
         Some(reason) => format!("lends nothing: {}", plain(reason)),
+        None if feature.expires.is_some_and(|end| end <= now) => "EXPIRED".to_owned(),
         None => String::new(),
     };
     [

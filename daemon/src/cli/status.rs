@@ -1,7 +1,7 @@
 //! `usherd status`: one glance. Decides what a person sees first: whether seats are granted, and if not, why.
 
 use serde::Serialize;
-use usher_client::clock::{Clock, local_rfc3339};
+use usher_client::clock::{Clock, WallMs, local_rfc3339};
 
 use super::{
     Failure, admin,
@@ -91,7 +91,7 @@ impl Glance {
         }
     }
 
-    fn text(&self, now: usher_protocol::time::WallMs) -> String {
+    fn text(&self, now: WallMs) -> String {
         let status = &self.status;
         let mut text = format!("{}: {}\n", plain(&status.name), self.verdict());
         let since = |what: &str, value: &str| format!("  {what:<10}{value}\n");
@@ -115,7 +115,11 @@ impl Glance {
         );
         text += &since("usage log", &format!("entry {}", status.log.number));
         if !status.pools.is_empty() {
-            let rows: Vec<_> = status.pools.iter().map(row).collect();
+            let rows: Vec<_> = status
+                .pools
+                .iter()
+                .map(|pool| row(pool, status.license_time))
+                .collect();
             text.push('\n');
             text += &Table::of(COLUMNS, &rows);
         }
@@ -142,14 +146,15 @@ impl Glance {
     }
 }
 
-fn row(pool: &PoolReport) -> [String; 8] {
+fn row(pool: &PoolReport, license_time: WallMs) -> [String; 8] {
     let free = pool
         .seats
         .map(|total| total.saturating_sub(pool.out).to_string());
-    let note = if pool.overcommitted {
-        "OVERCOMMITTED"
-    } else {
-        ""
+    let has_expired = pool.expires.is_some_and(|end| end <= license_time);
+    let note = match (pool.overcommitted, has_expired) {
+        (true, _) => "OVERCOMMITTED",
+        (false, true) => "EXPIRED",
+        (false, false) => "",
     };
     [
         plain(&pool.feature),

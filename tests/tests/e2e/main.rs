@@ -4,6 +4,9 @@
     reason = "a test whose ground gives way must fail"
 )]
 
+mod admin;
+mod admin_ground;
+mod admin_store;
 mod discovery;
 mod lan;
 mod lease;
