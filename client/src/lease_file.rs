@@ -27,6 +27,7 @@ use usher_protocol::{
     documents::{endorsement::SignedEndorsement, lease::Lease},
     envelope::Signed,
     ids::{Nonce, PublicKey, Token},
+    limits::{LEASE_MS_MAX, LEASE_MS_MIN_TEST},
     refusal::{Refusal, RefusalCode},
     time::{DurationMs, Now},
     wire::{Attach, Link, Release, Request},
@@ -146,6 +147,22 @@ impl LeaseFile {
             _ if !same_boot => DurationMs::ZERO,
             _ => self.right.right.left(now),
         }
+    }
+
+    /// Asks for another length from the next renewal on; the license bounds it (L2).
+    ///
+    /// # Errors
+    /// [`Error::OutOfBounds`].
+    pub fn wish(&mut self, length: DurationMs) -> Result<(), Error> {
+        let bounds = LEASE_MS_MIN_TEST..=LEASE_MS_MAX;
+        if !bounds.contains(&length) {
+            let (min, max) = bounds.into_inner();
+            return Err(Error::OutOfBounds(format!(
+                "a lease of {length}: expected {min} to {max}"
+            )));
+        }
+        self.length_ms = Some(length);
+        Ok(())
     }
 
     /// Extends the lease and writes the file anew.

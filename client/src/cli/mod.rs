@@ -2,14 +2,20 @@
 //! prints. Must not decide what the library decides: who is believed, whether a seat is ours.
 
 mod acquire;
+mod checkout;
 mod context;
 mod failure;
 mod features;
+mod find;
+mod leases;
 mod output;
 mod progress;
 mod run;
+mod status;
 mod survey;
 mod table;
+mod trust;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use context::{Context, Global};
@@ -18,12 +24,7 @@ use std::process::ExitCode;
 
 /// Finds a license server, proves it, and holds seats while your programs run
 #[derive(Debug, Parser)]
-#[command(
-    name = "usher",
-    version,
-    propagate_version = true,
-    max_term_width = 100
-)]
+#[command(name = "usher", version, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -37,6 +38,20 @@ enum Verb {
     Features(features::Args),
     /// Run a command while holding seats of a feature
     Run(run::Args),
+    /// Take seats for a while, kept in a file and not renewed by itself; prints the lease's id
+    Checkout(checkout::CheckoutArgs),
+    /// Extend a lease that `checkout` took
+    Renew(checkout::RenewArgs),
+    /// Give back a lease that `checkout` took
+    Release(checkout::ReleaseArgs),
+    /// Show the leases that this user keeps on this machine
+    Status(status::Args),
+    /// Show every server that can be found, trusted or not
+    Find(find::Args),
+    /// Say which vendors are believed
+    Trust(trust::Args),
+    /// Check a lease file off line, from the trusted roots down
+    Verify(verify::Args),
 }
 
 /// Runs the verb that the process's arguments name; what goes wrong is said on standard error.
@@ -63,6 +78,13 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Features(args) => features::features(context, args).await,
         Verb::Run(args) => run::run(context, args).await,
+        Verb::Checkout(args) => checkout::checkout(context, args).await,
+        Verb::Renew(args) => checkout::renew(context, args).await,
+        Verb::Release(args) => checkout::release(context, args).await,
+        Verb::Status(args) => status::status(context, args).await,
+        Verb::Find(args) => find::find(context, args).await,
+        Verb::Trust(args) => trust::trust(context, args),
+        Verb::Verify(args) => verify::verify(context, &args),
     }
 }
 

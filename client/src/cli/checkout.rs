@@ -1,0 +1,156 @@
+//! `usher checkout`, `renew` and `release`: seats for scripts, held by a file instead of a process.
+//! Must not renew by itself.
+
+use super::{
+    acquire::{self, Outcome, Wish},
+    context::Context,
+    failure::Failure,
+    leases, output, progress,
+};
+use serde::Serialize;
+use std::{path::PathBuf, process::ExitCode};
+use usher_client::{
+    LeaseFile,
+    clock::{Clock, DurationMs, WallMs, local_rfc3339, utc_rfc3339},
+    error::exit,
+    process::Signals,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckoutArgs {
+    #[command(flatten)]
+    wish: Wish,
+    /// How long, such as 8h; the license bounds it
+    #[arg(long = "for", value_name = "D")]
+    length: DurationMs,
+    /// Where to keep the lease, instead of this user's state directory
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RenewArgs {
+    /// The lease: its id, or its file
+    lease: String,
+    /// How long from now, such as 8h, instead of as long as before; the license bounds it
+    #[arg(long = "for", value_name = "D")]
+    length: Option<DurationMs>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReleaseArgs {
+    /// The lease: its id, or its file
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    lease: Option<String>,
+    /// Every lease that this user keeps on this machine
+    #[arg(long)]
+    all: bool,
+}
+
+pub(crate) async fn checkout(context: &Context, args: CheckoutArgs) -> Result<ExitCode, Failure> {
+    let mut signals = Signals::listen()
+        .map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
+    let acquired = acquire::acquire(context, &mut signals, &args.wish, Some(args.length)).await?;
+    let (seat, feature) = match acquired {
+        Outcome::Seat(acquired) => (acquired.seat, acquired.path),
+        Outcome::Interrupted(code) => return Ok(ExitCode::from(code)),
+    };
+    let path = match (args.output, seat.id()) {
+        (Some(path), _) => path,
+        (None, Some(id)) => {
+            let root = context.trust()?;
+            let root = root.by_vendor(&feature.vendor).map(|it| it.root);
+            let root = root.ok_or_else(|| Failure::local("the vendor is not trusted any more"))?;
+            context.paths.lease_file(&root.fingerprint(), &id)
+        }
+        (None, None) => return Err(Failure::new("the seat is lost", exit::LOST)),
+    };
+    let file = seat.keep(&path).await?;
+    tell(context, &file, args.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn renew(context: &Context, args: RenewArgs) -> Result<ExitCode, Failure> {
+    let mut judged = leases::judge(context, &leases::find(context, &args.lease)?)?;
+    let connecting = leases::client_of(context, &judged);
+    let client = progress::waiting(context, "looking for its server", connecting).await?;
+    if let Some(length) = args.length {
+        judged.file.wish(length)?;
+    }
+    judged.file.renew(&client).await?;
+    tell(context, &judged.file, args.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn release(context: &Context, args: ReleaseArgs) -> Result<ExitCode, Failure> {
+    let Some(lease) = args.lease else {
+        return release_all(context).await;
+    };
+    release_one(context, leases::find(context, &lease)?).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn release_all(context: &Context) -> Result<ExitCode, Failure> {
+    let mut code = ExitCode::SUCCESS;
+    for path in leases::all(context)? {
+        if let Err(failure) = release_one(context, path).await {
+            code = failure.report();
+        }
+    }
+    Ok(code)
+}
+
+async fn release_one(context: &Context, path: PathBuf) -> Result<(), Failure> {
+    let judged = leases::judge(context, &path)?;
+    let id = judged.file.lease().id;
+    let connecting = leases::client_of(context, &judged);
+    let client = progress::waiting(context, "looking for its server", connecting).await?;
+    judged.file.release(&client).await?;
+    context.say(&format!("released {id}"));
+    Ok(())
+}
+
+/// The id alone on standard output, so that a script can take it.
+fn tell(context: &Context, file: &LeaseFile, json: bool) -> Result<(), Failure> {
+    let now = Clock::new().now();
+    let (left, lease) = (file.left(now), file.lease());
+    let end = WallMs::plus(now.wall, left);
+    if json {
+        return output::json(&Kept {
+            lease: lease.id.to_string(),
+            feature: lease.feature.as_str(),
+            license: lease.license.as_str(),
+            seats: lease.seats,
+            ends: utc_rfc3339(end),
+            left_ms: left.0,
+            server: file.server(),
+            file: file.path().display().to_string(),
+        });
+    }
+    output::text(&format!("{}\n", lease.id))?;
+    context.say(&format!(
+        "held until {} ({left}), not renewed by itself: `usher renew {id}`, `usher release {id}`",
+        local_rfc3339(end),
+        id = lease.id
+    ));
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Kept<'a> {
+    lease: String,
+    feature: &'a str,
+    license: &'a str,
+    seats: u32,
+    /// When the right ends, by this machine's wall clock.
+    ends: String,
+    left_ms: u64,
+    server: &'a str,
+    file: String,
+}
