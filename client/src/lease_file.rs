@@ -16,7 +16,7 @@ use crate::{
     driver::fresh,
     error::Error,
     paths::files,
-    session::{Answer, Ask, Detached, Granted, Right, Standing},
+    session::{Answer, Ask, Detached, Granted, Held, Right, Standing},
 };
 use format::Format;
 use std::{
@@ -45,10 +45,17 @@ pub struct LeaseFile {
     signed: Signed,
     /// Read from `signed`; genuine only once verified.
     lease: Lease,
-    nonce: Nonce,
-    link: StoredLink,
+    /// None in a copy that only shows the lease.
+    secret: Option<StoredSecret>,
     right: StoredRight,
     length_ms: Option<DurationMs>,
+}
+
+/// What renews and releases the lease (T6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct StoredSecret {
+    nonce: Nonce,
+    link: StoredLink,
 }
 
 /// The chain's last acknowledged step, and the one sent since, if one was (T6).
@@ -69,42 +76,61 @@ impl LeaseFile {
     /// Writes a seat's lease to `path`; from then on the file holds the seat.
     pub(crate) async fn keep(
         path: &Path,
-        root: PublicKey,
         connection: &Connection,
         detached: Detached,
     ) -> Result<Self, Error> {
-        let lease = read_lease(path, &detached.held.granted.signed)?;
-        // Known already: the grant was verified with it.
-        let endorsed = connection
-            .endorsed(&lease.license, Some(lease.license_hash))
-            .await;
-        let endorsed = endorsed.map_err(|error| Error::Untrusted(error.to_string()))?;
-        let mut file = Self {
-            path: path.to_owned(),
-            root,
-            server: connection.server().address.to_string(),
-            endorsement: endorsed.signed.clone(),
-            signed: detached.held.granted.signed,
-            lease,
+        let mut file = Self::of(path, connection, detached.held).await?;
+        let secret = StoredSecret {
             nonce: detached.nonce,
             link: StoredLink {
                 acknowledged: detached.acknowledged,
                 under_way: detached.under_way,
             },
-            right: StoredRight {
-                right: detached.held.right,
-                boot: Clock::new().boot_id(),
-            },
-            length_ms: detached.length_ms,
         };
+        file.secret = Some(secret);
+        file.length_ms = detached.length_ms;
         if let Err(error) = file.store() {
             // Nobody could release it later.
-            let _ = connection
-                .ask_within(&file.ask(), file.release_request(fresh()?.token))
-                .await;
+            let link = secret.link.step(fresh()?.token);
+            let request = file.release_request(secret.nonce, link);
+            let _ = connection.ask_within(&file.ask(), request).await;
             return Err(error);
         }
         Ok(file)
+    }
+
+    /// Writes a seat's lease to `path` without its secrets: it can be verified, and nothing else.
+    pub(crate) async fn show(
+        path: &Path,
+        connection: &Connection,
+        held: Held,
+    ) -> Result<Self, Error> {
+        let file = Self::of(path, connection, held).await?;
+        file.store()?;
+        Ok(file)
+    }
+
+    async fn of(path: &Path, connection: &Connection, held: Held) -> Result<Self, Error> {
+        let lease = read_lease(path, &held.granted.signed)?;
+        // Known already: the grant was verified with it.
+        let endorsed = connection
+            .endorsed(&lease.license, Some(lease.license_hash))
+            .await;
+        let endorsed = endorsed.map_err(|error| Error::Untrusted(error.to_string()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            root: connection.root(),
+            server: connection.server().address.to_string(),
+            endorsement: endorsed.signed.clone(),
+            signed: held.granted.signed,
+            lease,
+            secret: None,
+            right: StoredRight {
+                right: held.right,
+                boot: Clock::new().boot_id(),
+            },
+            length_ms: None,
+        })
     }
 
     /// Reads a lease file; nothing in it is believed yet.
@@ -171,11 +197,11 @@ impl LeaseFile {
     /// [`Error::Refused`] with the server's reason; [`Error::NoAnswer`] or [`Error::Untrusted`] when
     /// its answer does not come or cannot be believed; [`Error::LeaseFile`].
     pub async fn renew(&mut self, client: &Client) -> Result<(), Error> {
-        let link = self.begin_step()?;
+        let (nonce, link) = self.begin_step()?;
         let ask = self.ask();
         let request = Request::Attach(Attach {
             lease: self.signed.clone(),
-            nonce: self.nonce,
+            nonce,
             link,
             length_ms: self.length_ms,
         });
@@ -195,8 +221,8 @@ impl LeaseFile {
     /// # Errors
     /// As [`LeaseFile::renew`].
     pub async fn release(mut self, client: &Client) -> Result<(), Error> {
-        let next = self.begin_step()?.next;
-        let request = self.release_request(next);
+        let (nonce, link) = self.begin_step()?;
+        let request = self.release_request(nonce, link);
         let connection = connection(client).await?;
         match connection.ask_within(&self.ask(), request).await? {
             Answer::Released => {}
@@ -240,36 +266,38 @@ impl LeaseFile {
             },
             boot: Clock::new().boot_id(),
         };
-        if let Some(acknowledged) = self.link.under_way.take() {
-            self.link.acknowledged = acknowledged;
+        if let Some(secret) = &mut self.secret
+            && let Some(acknowledged) = secret.link.under_way.take()
+        {
+            secret.link.acknowledged = acknowledged;
         }
         self.store()
     }
 
     /// The step is on disk before it is sent, so that a crash in between repeats it instead of
     /// forking the chain (T6).
-    fn begin_step(&mut self) -> Result<Link, Error> {
-        let next = match self.link.under_way {
-            Some(next) => next,
-            None => fresh()?.token,
+    fn begin_step(&mut self) -> Result<(Nonce, Link), Error> {
+        let Some(secret) = &mut self.secret else {
+            return Err(Error::LeaseFile(format!(
+                "{}: it only shows the lease, which the process that holds it renews and releases",
+                self.path.display()
+            )));
         };
-        if self.link.under_way.replace(next).is_none() {
+        let is_new = secret.link.under_way.is_none();
+        let link = secret.link.step(fresh()?.token);
+        secret.link.under_way = Some(link.next);
+        let nonce = secret.nonce;
+        if is_new {
             self.store()?;
         }
-        Ok(Link {
-            previous: self.link.acknowledged,
-            next,
-        })
+        Ok((nonce, link))
     }
 
-    fn release_request(&mut self, fresh: Token) -> Request {
+    fn release_request(&self, nonce: Nonce, link: Link) -> Request {
         Request::Release(Release {
             lease: self.lease.id,
-            nonce: self.nonce,
-            link: Link {
-                previous: self.link.acknowledged,
-                next: *self.link.under_way.get_or_insert(fresh),
-            },
+            nonce,
+            link,
         })
     }
 
@@ -290,6 +318,16 @@ impl LeaseFile {
             .map_err(|problem| Error::LeaseFile(format!("{}: {problem}", self.path.display())))?;
         files::replace_private(&self.path, text.as_bytes())
             .map_err(|error| failed(&self.path, &error))
+    }
+}
+
+impl StoredLink {
+    /// The step under way again, or `fresh` as a new one.
+    fn step(self, fresh: Token) -> Link {
+        Link {
+            previous: self.acknowledged,
+            next: self.under_way.unwrap_or(fresh),
+        }
     }
 }
 

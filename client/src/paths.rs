@@ -148,6 +148,14 @@ impl Paths {
         self.lease_directory()
             .join(format!("{}-{lease}.lease", root.short()))
     }
+
+    /// One lease that `usher run` holds, for its command to verify: no secret in it.
+    #[must_use]
+    pub fn shown_lease_file(&self, root: &Fingerprint, lease: &LeaseId) -> PathBuf {
+        self.machine_state()
+            .join("running")
+            .join(format!("{}-{lease}.lease", root.short()))
+    }
 }
 
 const SYSTEM: &str = "/etc/usher";

@@ -83,13 +83,24 @@ impl Seat {
     pub async fn keep(mut self, path: &Path) -> Result<LeaseFile, Error> {
         let gone = || Error::NoAnswer("the connection ended".to_owned());
         let connection = self.handle.connection().await?.ok_or_else(gone)?;
-        let root = connection.root();
         let lost = || Error::NoAnswer("the seat is lost".to_owned());
         let detached = self.shared.session().detach(Clock::new().now());
         let detached = detached.ok_or_else(lost)?;
         self.handle.order(Order::Forget { slot: self.slot });
         self.released = true;
-        LeaseFile::keep(path, root, &connection, detached).await
+        LeaseFile::keep(path, &connection, detached).await
+    }
+
+    /// Writes the lease as it is now to a file that can be verified off line and does nothing else;
+    /// the seat stays with this guard. Write it anew after a renewal, or it tells of an earlier end.
+    ///
+    /// # Errors
+    /// As [`Seat::keep`]; nothing is given back.
+    pub async fn show(&self, path: &Path) -> Result<LeaseFile, Error> {
+        let gone = || Error::NoAnswer("the connection ended".to_owned());
+        let connection = self.handle.connection().await?.ok_or_else(gone)?;
+        let lost = || Error::NoAnswer("the seat is lost".to_owned());
+        LeaseFile::show(path, &connection, self.held().ok_or_else(lost)?).await
     }
 
     /// The lease's name, as the server's admin sees it.

@@ -6,7 +6,7 @@ use std::{pin::pin, time::Duration};
 use usher_client::{
     Seat,
     process::{Signal, Signals},
-    protocol::{names::FeaturePath, time::DurationMs},
+    protocol::{ids::Fingerprint, names::FeaturePath, time::DurationMs},
 };
 
 /// What is asked for; flags shared by the verbs that check out.
@@ -27,6 +27,8 @@ pub(crate) struct Wish {
 pub(crate) struct Acquired {
     pub(crate) seat: Seat,
     pub(crate) path: FeaturePath,
+    /// The vendor's root.
+    pub(crate) root: Fingerprint,
 }
 
 /// How the wait ended.
@@ -47,11 +49,11 @@ pub(crate) async fn acquire(
         let (trusted, feature) = context.choose(&wish.feature).await?;
         let builder = context.builder(trusted.root, context.environment());
         let client = builder.connect().await?;
-        let vendor = trusted.vendor;
-        Ok::<_, Failure>((client, FeaturePath { vendor, feature }))
+        let (root, vendor) = (trusted.root.fingerprint(), trusted.vendor);
+        Ok::<_, Failure>((client, FeaturePath { vendor, feature }, root))
     };
     let connecting = progress::waiting(context, "looking for a license server", connecting);
-    let (client, path) = tokio::select! {
+    let (client, path, root) = tokio::select! {
         connected = connecting => connected?,
         signal = ending(signals) => return Ok(Outcome::Interrupted(code(signal))),
     };
@@ -73,7 +75,7 @@ pub(crate) async fn acquire(
             return Ok(Outcome::Interrupted(code(signal)));
         }
     };
-    Ok(Outcome::Seat(Box::new(Acquired { seat, path })))
+    Ok(Outcome::Seat(Box::new(Acquired { seat, path, root })))
 }
 
 /// The next signal that means "end"; the others make no sense without a child, but for Ctrl-Z.

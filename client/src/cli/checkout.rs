@@ -57,18 +57,13 @@ pub(crate) async fn checkout(context: &Context, args: CheckoutArgs) -> Result<Ex
     let mut signals = Signals::listen()
         .map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
     let acquired = acquire::acquire(context, &mut signals, &args.wish, Some(args.length)).await?;
-    let (seat, feature) = match acquired {
-        Outcome::Seat(acquired) => (acquired.seat, acquired.path),
+    let (seat, root) = match acquired {
+        Outcome::Seat(acquired) => (acquired.seat, acquired.root),
         Outcome::Interrupted(code) => return Ok(ExitCode::from(code)),
     };
     let path = match (args.output, seat.id()) {
         (Some(path), _) => path,
-        (None, Some(id)) => {
-            let root = context.trust()?;
-            let root = root.by_vendor(&feature.vendor).map(|it| it.root);
-            let root = root.ok_or_else(|| Failure::local("the vendor is not trusted any more"))?;
-            context.paths.lease_file(&root.fingerprint(), &id)
-        }
+        (None, Some(id)) => context.paths.lease_file(&root, &id),
         (None, None) => return Err(Failure::new("the seat is lost", exit::LOST)),
     };
     let file = seat.keep(&path).await?;

@@ -6,14 +6,23 @@ use super::{
     context::Context,
     failure::Failure,
 };
-use std::{ffi::OsString, process::ExitCode, time::Duration};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 use tokio::sync::mpsc;
 use usher_client::{
     Change, Seat,
     clock::DurationMs,
     error::exit,
     process::{Child, Ended, Program, Signal, Signals, own_executable},
-    protocol::names::FeaturePath,
+    protocol::{
+        envelope::Signed,
+        ids::{Commit, Epoch, LeaseId},
+        names::FeaturePath,
+    },
 };
 
 #[derive(Debug, clap::Args)]
@@ -54,9 +63,13 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<ExitCode, Failu
     acquired.seat.on_change(move |change| {
         let _ = tell.send(change);
     });
-    let child = match Child::spawn(program(&args.command, &acquired)).await {
+    let mut shown = Shown::new(context, &acquired);
+    shown.refresh(&acquired.seat).await;
+    let program = program(&args.command, &acquired, &shown.path);
+    let child = match Child::spawn(program).await {
         Ok(child) => child,
         Err(error) => {
+            shown.remove();
             give_back(context, acquired.seat).await;
             let message = format!("cannot start a process: {error}");
             return Err(Failure::new(message, NOT_STARTED));
@@ -69,8 +82,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<ExitCode, Failu
         child,
         signals,
         changes,
+        shown: &mut shown,
     };
     let code = attendance.to_the_end().await;
+    shown.remove();
     give_back(context, acquired.seat).await;
     Ok(ExitCode::from(code))
 }
@@ -83,6 +98,7 @@ struct Attendance<'a> {
     child: Child,
     signals: Signals,
     changes: mpsc::UnboundedReceiver<Change>,
+    shown: &'a mut Shown,
 }
 
 impl Attendance<'_> {
@@ -94,6 +110,9 @@ impl Attendance<'_> {
                     // After a stop or a suspend the clocks may say that the seat is gone (L1).
                     let _ = self.seat.state();
                     self.child.signal(signal);
+                }
+                () = tokio::time::sleep(self.shown.pause(self.seat)) => {
+                    self.shown.refresh(self.seat).await;
                 }
                 Some(change) = self.changes.recv() => {
                     if let Some(code) = self.changed(&change).await {
@@ -140,6 +159,47 @@ impl Attendance<'_> {
     }
 }
 
+/// The lease in a file that the command may verify: rewritten after each renewal.
+struct Shown {
+    path: PathBuf,
+    lease: Option<Signed>,
+}
+
+impl Shown {
+    fn new(context: &Context, acquired: &Acquired) -> Self {
+        let id = acquired.seat.id().unwrap_or(LeaseId {
+            epoch: Epoch(0),
+            commit: Commit(0),
+        });
+        Self {
+            path: context.paths.shown_lease_file(&acquired.root, &id),
+            lease: None,
+        }
+    }
+
+    /// The command holds its seat whether or not it can be shown.
+    async fn refresh(&mut self, seat: &Seat) {
+        let lease = seat.signed_lease();
+        if lease == self.lease || !seat.state().holds() {
+            return;
+        }
+        match seat.show(&self.path).await {
+            Ok(_) => self.lease = lease,
+            Err(error) => tracing::debug!(%error, "the lease is not shown"),
+        }
+    }
+
+    /// Well within a renewal's rhythm, so that the file never tells of an end that is past.
+    fn pause(&self, seat: &Seat) -> Duration {
+        let (_, renew_after) = seat.rhythm();
+        (renew_after.to_std() / 4).clamp(Duration::from_millis(250), Duration::from_secs(30))
+    }
+
+    fn remove(&self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
 /// A child that ended by itself in that very moment was still stopped for all anybody knows.
 fn stopped(_: Ended) -> u8 {
     exit::LOST
@@ -162,14 +222,15 @@ fn greeting(acquired: &Acquired) -> String {
     )
 }
 
-fn program(command: &[OsString], acquired: &Acquired) -> Program {
+fn program(command: &[OsString], acquired: &Acquired, shown: &Path) -> Program {
     let lease = acquired.seat.id().map(|id| id.to_string());
-    let told = [
-        ("USHER_LEASE", lease.unwrap_or_default()),
-        ("USHER_FEATURE", acquired.path.to_string()),
-        ("USHER_SERVER_NAME", server_name(&acquired.seat)),
+    let told: [(&str, OsString); 4] = [
+        ("USHER_LEASE", lease.unwrap_or_default().into()),
+        ("USHER_LEASE_FILE", shown.into()),
+        ("USHER_FEATURE", acquired.path.to_string().into()),
+        ("USHER_SERVER_NAME", server_name(&acquired.seat).into()),
     ];
-    let environment = told.map(|(name, value)| (name.into(), value.into()));
+    let environment = told.map(|(name, value)| (name.into(), value));
     let mut words = command.iter().cloned();
     Program {
         program: words.next().unwrap_or_default(),

@@ -9,10 +9,13 @@ use usher_client::{
     client::SERVER_VARIABLE,
     config::Config,
     connection::{ConnectError, Connection, Dialer, Wanted},
-    discover::{self, Attempt, Budget, Candidate, NotFound, Source, Wishes, last_good},
+    discover::{self, Attempt, Budget, Candidate, NotFound, Origin, Source, Wishes, last_good},
     keyfile::ClientIdentity,
     marks::Marks,
-    protocol::wire::{Environment, FeatureView, Push, Reply, Request},
+    protocol::{
+        ids::PublicKey,
+        wire::{Environment, FeatureView, Push, Reply, Request},
+    },
     trust::TrustedRoot,
 };
 
@@ -191,18 +194,15 @@ impl Prober {
             proven: Vec::new(),
             denied: Vec::new(),
         };
+        let mut asked = false;
         for trusted in &self.roots {
             let short = trusted.root.fingerprint().short();
             // An advert that does not name a root costs no handshake for it (T4).
             if attempt.candidate.hints.claims_root(&short) == Some(false) {
                 continue;
             }
-            let wanted = Wanted {
-                root: trusted.root,
-                environment: self.environment,
-                site: None,
-            };
-            match Connection::open(&self.dialer, attempt.addr, &wanted, &self.marks).await {
+            asked = true;
+            match self.open(attempt.addr, trusted.root).await {
                 Ok((connection, pushes)) => probed.proven.push(Proven {
                     trusted: trusted.clone(),
                     connection,
@@ -214,7 +214,30 @@ impl Prober {
                 Err(error) => probed.denied.push((trusted.clone(), error)),
             }
         }
+        // An advert shows that somebody is there; of an address that a person named nothing is
+        // known. A root that nobody has draws an answer, and tells no more than our bare key does.
+        if !asked && attempt.candidate.origin != Origin::Mdns {
+            match self.open(attempt.addr, self.dialer.public_key()).await {
+                Err(error @ (ConnectError::Unreachable(_) | ConnectError::Local(_))) => {
+                    return Err(error);
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
         Ok(probed)
+    }
+
+    async fn open(
+        &self,
+        address: SocketAddr,
+        root: PublicKey,
+    ) -> Result<(Connection, mpsc::Receiver<Push>), ConnectError> {
+        let wanted = Wanted {
+            root,
+            environment: self.environment,
+            site: None,
+        };
+        Connection::open(&self.dialer, address, &wanted, &self.marks).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! The lease file's text: TOML around the exact bytes that were signed. Must not judge them.
 
-use super::{LeaseFile, StoredLink, StoredRight};
+use super::{LeaseFile, StoredLink, StoredRight, StoredSecret};
 use crate::{clock::BootId, session::Right};
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -22,7 +22,8 @@ pub(super) struct Format {
     lease: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     length_ms_wished: Option<u64>,
-    secret: Secret,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<Secret>,
     right: Counted,
 }
 
@@ -55,11 +56,7 @@ impl Format {
             endorsement: wrap(&file.endorsement)?,
             lease: wrap(&file.signed)?,
             length_ms_wished: file.length_ms.map(|length| length.0),
-            secret: Secret {
-                nonce: file.nonce.to_hex(),
-                acknowledged: file.link.acknowledged.to_hex(),
-                under_way: file.link.under_way.map(|token| token.to_hex()),
-            },
+            secret: file.secret.as_ref().map(Secret::of),
             right: Counted {
                 boot: file.right.boot,
                 since_boot_ms: file.right.right.since.boot.0,
@@ -71,7 +68,11 @@ impl Format {
 
     pub(super) fn text(&self) -> Result<String, String> {
         let body = toml::to_string(self).map_err(|error| error.to_string())?;
-        Ok(format!("{HEADER}{body}"))
+        let header = match self.secret {
+            Some(_) => HEADER,
+            None => HEADER_SHOWN,
+        };
+        Ok(format!("{header}{body}"))
     }
 
     pub(super) fn parse(text: &str) -> Result<Self, String> {
@@ -92,16 +93,7 @@ impl Format {
             endorsement: unwrap(&self.endorsement)?,
             signed,
             lease,
-            nonce: self.secret.nonce.parse().map_err(text)?,
-            link: StoredLink {
-                acknowledged: self.secret.acknowledged.parse().map_err(text)?,
-                under_way: self
-                    .secret
-                    .under_way
-                    .map(|it| it.parse())
-                    .transpose()
-                    .map_err(text)?,
-            },
+            secret: self.secret.map(Secret::into_stored).transpose()?,
             right: StoredRight {
                 right: Right {
                     since: Now {
@@ -113,6 +105,27 @@ impl Format {
                 boot: self.right.boot,
             },
             length_ms: self.length_ms_wished.map(DurationMs),
+        })
+    }
+}
+
+impl Secret {
+    fn of(secret: &StoredSecret) -> Self {
+        Self {
+            nonce: secret.nonce.to_hex(),
+            acknowledged: secret.link.acknowledged.to_hex(),
+            under_way: secret.link.under_way.map(|token| token.to_hex()),
+        }
+    }
+
+    fn into_stored(self) -> Result<StoredSecret, String> {
+        let under_way = self.under_way.map(|it| it.parse());
+        Ok(StoredSecret {
+            nonce: self.nonce.parse().map_err(text)?,
+            link: StoredLink {
+                acknowledged: self.acknowledged.parse().map_err(text)?,
+                under_way: under_way.transpose().map_err(text)?,
+            },
         })
     }
 }
@@ -141,4 +154,9 @@ const FORMAT: u8 = 1;
 const HEADER: &str = "\
 # A lease, and the secrets that renew and release it: keep it private.
 # Look at it with `usher verify FILE`, give it back with `usher release FILE`.
+";
+
+const HEADER_SHOWN: &str = "\
+# A lease that a running process holds; this copy only shows it.
+# Look at it with `usher verify FILE`.
 ";

@@ -123,11 +123,9 @@ fn no_seat_is_refused_with_its_holder_and_the_vendors_word() {
 fn a_lost_seat_stops_the_child_unless_told_otherwise() {
     let mut site = Site::new(&[
         "--feature",
-        "solver:9",
+        "solver:9,lease-min=2s,lease-default=2s",
         "--environment",
         "test",
-        "--lease",
-        "2s",
     ]);
     let marker = site.station.home().join("went-on");
     let trap = "trap 'echo stopped; exit 0' TERM; while :; do sleep 0.05; done";
