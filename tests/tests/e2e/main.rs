@@ -11,5 +11,7 @@ mod discovery;
 mod lan;
 mod lease;
 mod life;
+mod usher_lease;
 mod usher_run;
 mod usher_site;
+mod usher_trust;

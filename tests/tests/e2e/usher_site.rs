@@ -68,12 +68,10 @@ impl Site {
     pub(super) fn wait_free(&self, seats: &str) {
         let mut said = String::new();
         for _ in 0..200 {
-            let output = self.call(&["features"]);
-            let output = if output.status.success() && output.stdout.is_empty() {
-                self.call(&["features", "--test"])
-            } else {
-                output
-            };
+            let mut output = self.call(&["features"]);
+            if !output.status.success() {
+                output = self.call(&["features", "--test"]);
+            }
             said = String::from_utf8(output.stdout.clone()).unwrap() + &stderr(&output);
             let row = said.lines().nth(1).unwrap_or_default();
             if row.split_whitespace().nth(2) == Some(seats) {
