@@ -1,8 +1,16 @@
 //! `usherd clock confirm`, `clone keep-this`, `rollback accept`: an administrator's word that ends a stop (L11, L12).
 
-use super::{Failure, admin, print};
+use usher_protocol::refusal::RefusalCode;
+
+use super::{
+    Failure, admin,
+    print::{self, plain},
+};
 use crate::{
-    admin::protocol::{Answer, Ask},
+    admin::{
+        client::AdminClient,
+        protocol::{Answer, Ask, StatusReport},
+    },
     config::Places,
 };
 
@@ -32,28 +40,62 @@ pub(super) fn clock(verb: ClockVerb, places: &Places) -> Result<(), Failure> {
     let ClockVerb::Confirm = verb;
     say(
         places,
+        "clock",
         Ask::ConfirmClock,
-        "✓ the wall clock is believed from now on\n",
+        "the wall clock is believed from now on",
     )
 }
 
 /// Names the daemon that stays.
 pub(super) fn clone(verb: CloneVerb, places: &Places) -> Result<(), Failure> {
     let CloneVerb::KeepThis = verb;
-    let done = "✓ this daemon stays; make sure the other one never starts again (usherd status says what is held)\n";
-    say(places, Ask::KeepThisClone, done)
+    let done = "this daemon stays; make sure that the other one never starts again";
+    say(
+        places,
+        RefusalCode::CloneFound.name(),
+        Ask::KeepThisClone,
+        done,
+    )
 }
 
 /// Goes on with a store that went back.
 pub(super) fn rollback(verb: RollbackVerb, places: &Places) -> Result<(), Failure> {
     let RollbackVerb::Accept = verb;
-    let done = "✓ the store is accepted as it is (usherd status says what is held)\n";
-    say(places, Ask::AcceptRollback, done)
+    let done = "the store is accepted as it is";
+    say(
+        places,
+        RefusalCode::StoreRolledBack.name(),
+        Ask::AcceptRollback,
+        done,
+    )
 }
 
-fn say(places: &Places, ask: Ask, done: &str) -> Result<(), Failure> {
-    match admin(places)?.ask(ask)? {
-        Answer::Done => print::text(done),
+/// Says the word, and what stops granting after it. A trouble begins with its name.
+fn say(places: &Places, trouble: &str, ask: Ask, done: &str) -> Result<(), Failure> {
+    let mut daemon = admin(places)?;
+    let before = status(&mut daemon)?;
+    let mut troubles = before.stopped.iter().chain(&before.degraded);
+    let is_there = troubles.any(|it| it.split(':').next() == Some(trouble));
+    match daemon.ask(ask)? {
+        Answer::Done if !is_there => {
+            return print::text(&format!(
+                "nothing to do: no `{trouble}` is known (usherd status)\n"
+            ));
+        }
+        Answer::Done => {}
+        other => return Err(Failure::of_answer(other)),
+    }
+    let after = status(&mut daemon)?;
+    let left = after
+        .stopped
+        .iter()
+        .map(|it| format!("  still: {}\n", plain(it)));
+    print::text(&format!("✓ {done}\n{}", left.collect::<String>()))
+}
+
+fn status(daemon: &mut AdminClient) -> Result<Box<StatusReport>, Failure> {
+    match daemon.ask(Ask::Status)? {
+        Answer::Status(status) => Ok(status),
         other => Err(Failure::of_answer(other)),
     }
 }

@@ -103,3 +103,24 @@ impl From<AdminError> for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_daemon_and_a_forbidden_socket_differ() {
+        let failure = |kind: io::ErrorKind| {
+            Failure::from(AdminError::Unreachable {
+                path: "/run/usherd/admin.sock".into(),
+                source: kind.into(),
+            })
+        };
+        let absent = failure(io::ErrorKind::NotFound);
+        assert_eq!(absent.code, 69);
+        assert!(absent.message.contains("systemctl start usherd"));
+        let forbidden = failure(io::ErrorKind::PermissionDenied);
+        assert_eq!(forbidden.code, 77);
+        assert!(forbidden.message.contains("join the group `usherd`"));
+    }
+}

@@ -179,3 +179,7 @@ const COLUMNS: [Column; 8] = [
     Column::Left("NOTE"),
 ];
 const NO_LICENSE: &str = "no license: usherd request";
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

@@ -290,3 +290,7 @@ fn text(it: impl fmt::Display) -> String {
 fn rfc3339<S: serde::Serializer>(wall: &WallMs, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&utc_rfc3339(*wall))
 }
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+mod tests;

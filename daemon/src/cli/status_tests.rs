@@ -1,0 +1,131 @@
+//! What status says at each kind of glance.
+
+use usher_protocol::{
+    ids::Fingerprint,
+    time::{DurationMs, WallMs},
+    wire::Environment,
+};
+
+use super::Glance;
+use crate::admin::protocol::{LicenseReport, LogReport, PoolReport, StatusReport};
+
+#[test]
+fn without_a_license_it_names_the_next_step() {
+    let glance = Glance::new(status(Vec::new()), Vec::new());
+    assert!(!glance.granting);
+    assert_eq!(glance.verdict(), "no license: usherd request");
+}
+
+#[test]
+fn a_granting_daemon_shows_its_pools() {
+    let unlimited = PoolReport {
+        feature: "acme/viewer".to_owned(),
+        seats: None,
+        expires: None,
+        ..pool()
+    };
+    let glance = Glance::new(status(vec![pool(), unlimited]), vec![license()]);
+    assert!(glance.granting);
+    insta::assert_snapshot!(shown(&glance));
+}
+
+#[test]
+fn troubles_are_said_aloud_with_what_ends_them() {
+    let over = PoolReport {
+        out: 12,
+        held: 2,
+        overcommitted: true,
+        ..pool()
+    };
+    let ended = PoolReport {
+        feature: "acme/mesher".to_owned(),
+        expires: Some(WallMs(1_795_305_600_000)),
+        ..pool()
+    };
+    let mut status = status(vec![over, ended]);
+    status.stopped = vec!["clone-found: say `usherd clone keep-this`".to_owned()];
+    status.degraded = vec!["clock: confirm it with `usherd clock confirm`".to_owned()];
+    let idle = LicenseReport {
+        idle_because: Some("it is for other hosts: lic02".to_owned()),
+        ..license()
+    };
+    let glance = Glance::new(status, vec![license(), idle]);
+    assert!(!glance.granting);
+    insta::assert_snapshot!(shown(&glance));
+}
+
+#[test]
+fn a_license_that_has_expired_or_idles_grants_nothing() {
+    let ended = PoolReport {
+        expires: Some(START),
+        ..pool()
+    };
+    assert!(!Glance::new(status(vec![ended]), vec![license()]).granting);
+    let idle = LicenseReport {
+        idle_because: Some("test licenses are not served".to_owned()),
+        ..license()
+    };
+    let glance = Glance::new(status(vec![pool()]), vec![idle]);
+    assert_eq!(glance.verdict(), "no seat is granted: no license lends");
+}
+
+/// Without the one line that depends on the zone of whoever looks.
+fn shown(glance: &Glance) -> String {
+    let text = glance.text(START.plus(DurationMs::minutes(90)));
+    let lines = text.lines().filter(|line| !line.contains(", since "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn status(pools: Vec<PoolReport>) -> StatusReport {
+    StatusReport {
+        version: "1.0.0".to_owned(),
+        name: "lic01".to_owned(),
+        site: "ed25519:AAAA".to_owned(),
+        listen: vec!["[::]:27443".to_owned()],
+        advert: "advertised as lic01".to_owned(),
+        started: START,
+        epoch: 5,
+        life: "00".repeat(16),
+        head: 44,
+        connections: 3,
+        leases: 3,
+        license_time: START,
+        pools,
+        log: LogReport {
+            number: 17,
+            hash: Fingerprint([0; 32]),
+        },
+        stopped: Vec::new(),
+        degraded: Vec::new(),
+    }
+}
+
+fn pool() -> PoolReport {
+    PoolReport {
+        feature: "acme/solver".to_owned(),
+        license: "acme-0001".parse().unwrap(),
+        environment: Environment::Live,
+        version: None,
+        seats: Some(10),
+        out: 3,
+        held: 0,
+        overcommitted: false,
+        expires: Some(WallMs(1_830_297_600_000)),
+    }
+}
+
+fn license() -> LicenseReport {
+    LicenseReport {
+        id: "acme-0001".parse().unwrap(),
+        serial: 1,
+        vendor: "acme".to_owned(),
+        root: Fingerprint([1; 32]),
+        customer: "Example GmbH".to_owned(),
+        environment: Environment::Live,
+        issued: START,
+        features: Vec::new(),
+        idle_because: None,
+    }
+}
+
+const START: WallMs = WallMs(1_795_348_800_000);
