@@ -233,6 +233,15 @@ fn those_who_ignore_the_request_are_killed() {
     family.into_iter().for_each(gone);
 }
 
+/// The child's first act is to kill its wrapper: no leash may come too late for that.
+#[test]
+fn a_wrapper_killed_at_once_takes_even_a_deaf_child_with_it() {
+    let stage = Stage::new();
+    let script = "trap '' TERM; kill -KILL $PPID; echo $$ > ready; while :; do sleep 0.1; done";
+    stage.shell(script).spawn().unwrap().wait().unwrap();
+    stage.numbers("ready").into_iter().for_each(gone);
+}
+
 #[test]
 fn a_child_ends_even_if_its_watcher_was_killed_first() {
     let stage = Stage::new();

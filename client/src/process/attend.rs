@@ -140,15 +140,31 @@ fn start(program: &Program) -> io::Result<(Pid, std::process::Child)> {
     let mut child = command.spawn()?;
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let group = group.ok_or_else(|| io::Error::other("the kernel gave no process number"))?;
+    at_gate(group);
     terminal::give_to(group);
     match leash::watcher(&program.leash, group).spawn() {
-        Ok(watcher) => Ok((group, watcher)),
+        Ok(watcher) => {
+            let _ = kill_process_group(group, Signal::CONT);
+            Ok((group, watcher))
+        }
         Err(error) => {
             child.kill()?;
             child.wait()?;
             Err(error)
         }
     }
+}
+
+/// Waits until the child has stopped itself before its program starts, so that terminal and watcher
+/// are ready before the program's first instruction. One that ended instead is left to be found.
+fn at_gate(child: Pid) {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+    while waitid(WaitId::Pid(child), options).is_err_and(|error| error == rustix::io::Errno::INTR) {
+    }
+    let _ = waitid(
+        WaitId::Pid(child),
+        WaitIdOptions::STOPPED | WaitIdOptions::NOHANG,
+    );
 }
 
 /// Waits for the end without reaping, and suspends this process together with its child.

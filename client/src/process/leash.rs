@@ -3,7 +3,7 @@
 
 use super::{group, terminal};
 use rustix::process::{
-    Pid, Signal, getpid, getppid, kill_process_group, set_parent_process_death_signal,
+    Pid, Signal, getpid, getppid, kill_process, kill_process_group, set_parent_process_death_signal,
 };
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -64,14 +64,17 @@ pub(super) fn terminal(leash: &Path, group: Pid, child: Pid) -> Command {
     command
 }
 
-/// Asks the kernel for SIGTERM at the wrapper's death, which survives `execve`, and executes.
+/// Stops at a gate until the wrapper has its watcher ready, then executes. Its end is tied to the
+/// wrapper's all the while: at the gate by SIGKILL, since it is stopped and has nothing to save;
+/// afterwards by SIGTERM, which survives `execve`.
 fn exec(wrapper: Pid, mut command: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(program) = command.next() else {
         return ExitCode::from(USAGE);
     };
-    let tied = set_parent_process_death_signal(Some(Signal::TERM));
-    // The wrapper may have died before the kernel was asked.
-    if tied.is_err() || getppid() != Some(wrapper) {
+    let passed = tie_to(wrapper, Signal::KILL)
+        && kill_process(getpid(), Signal::STOP).is_ok()
+        && tie_to(wrapper, Signal::TERM);
+    if !passed {
         return ExitCode::from(NOT_STARTED);
     }
     let error = Command::new(&program).args(command).exec();
@@ -80,6 +83,11 @@ fn exec(wrapper: Pid, mut command: impl Iterator<Item = OsString>) -> ExitCode {
         io::ErrorKind::NotFound => NOT_FOUND,
         _ => NOT_STARTED,
     })
+}
+
+/// Whether the kernel will send `signal` at the wrapper's death, and it had not died before.
+fn tie_to(wrapper: Pid, signal: Signal) -> bool {
+    set_parent_process_death_signal(Some(signal)).is_ok() && getppid() == Some(wrapper)
 }
 
 /// The pipe closes when the wrapper is gone, however it went.
