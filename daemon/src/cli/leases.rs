@@ -247,3 +247,95 @@ fn find(daemon: &mut AdminClient, id: LeaseId) -> Result<Option<LeaseReport>, Fa
         other => Err(Failure::of_answer(other)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead as _, BufReader, Write as _},
+        os::unix::net::UnixListener,
+        thread,
+    };
+
+    use usher_protocol::{
+        ids::{Epoch, Fingerprint},
+        time::{DurationMs, WallMs},
+        wire::Environment,
+    };
+
+    use super::*;
+    use crate::admin::protocol::{ADMIN_VERSION, Question, Reply};
+
+    #[test]
+    fn every_lease_comes_once_over_many_pages() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("admin.sock");
+        let socket = UnixListener::bind(&path).unwrap();
+        let daemon = thread::spawn(move || serve(&socket, 2500));
+        let mut pages = Pages::new(AdminClient::connect(&path).unwrap());
+        let mut seen = Vec::new();
+        while let Some(page) = pages.next().unwrap() {
+            assert!(page.len() <= ADMIN_LEASES_PER_PAGE_MAX);
+            seen.extend(page.into_iter().map(|lease| lease.id.commit.0));
+        }
+        drop(pages);
+        daemon.join().unwrap();
+        assert_eq!(seen, (1..=2500).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_feature_is_wanted_with_or_without_its_vendor() {
+        let wants = |feature: &str| {
+            let args = LeasesArgs {
+                feature: Some(feature.to_owned()),
+                user: None,
+                host: Some("ws1".to_owned()),
+                json: false,
+            };
+            args.wants(&lease(1))
+        };
+        assert!(wants("acme/solver") && wants("solver"));
+        assert!(!wants("other/solver") && !wants("acme") && !wants("solve"));
+    }
+
+    fn serve(socket: &UnixListener, count: u64) {
+        let (stream, _) = socket.accept().unwrap();
+        let mut reader = BufReader::new(stream);
+        let mut line = String::new();
+        while reader.read_line(&mut line).unwrap() > 0 {
+            let question: Question = serde_json::from_str(&line).unwrap();
+            let Ask::Leases { after, count_max } = question.ask else {
+                panic!("{line}");
+            };
+            let first = after.map_or(1, |id| id.commit.0 + 1);
+            let page = (first..=count).take(count_max).map(lease).collect();
+            let reply = Reply {
+                version: ADMIN_VERSION,
+                answer: Answer::Leases(page),
+            };
+            let reply = serde_json::to_string(&reply).unwrap() + "\n";
+            reader.get_mut().write_all(reply.as_bytes()).unwrap();
+            line.clear();
+        }
+    }
+
+    fn lease(commit: u64) -> LeaseReport {
+        LeaseReport {
+            id: LeaseId {
+                epoch: Epoch(5),
+                commit: Commit(commit),
+            },
+            feature: "acme/solver".to_owned(),
+            license: "acme-0001".parse().unwrap(),
+            environment: Environment::Live,
+            seats: 1,
+            client: Fingerprint([0; 32]),
+            user: "anna".to_owned(),
+            host: "ws1".to_owned(),
+            display: None,
+            process: 7,
+            since: WallMs(0),
+            free_in_ms: DurationMs::minutes(3),
+            note: None,
+        }
+    }
+}

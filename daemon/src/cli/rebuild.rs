@@ -156,7 +156,7 @@ impl std::fmt::Display for Hold {
                 "no seat is granted until a license is installed and its longest lease is over",
             )?,
         }
-        f.write_str(", until leases that this state may not know are over; running leases are renewed meanwhile")
+        f.write_str(", as leases that this state does not know may still be out; those it knows are renewed meanwhile")
     }
 }
 
