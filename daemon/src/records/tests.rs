@@ -221,6 +221,24 @@ fn replaying_the_events_of_a_lease_gives_its_state() {
     assert_eq!(replay(&event(What::Clock("x".to_owned()))).unwrap(), None);
 }
 
+/// L12: a log played on top is no proof that what an earlier trouble lost has come back.
+#[test]
+fn a_replayed_trouble_holds_seats_again_and_a_clone_stays_found() {
+    let replayed = |word: &str| {
+        let event = event(What::Trouble(word.to_owned()));
+        let write = replay(&event).unwrap().unwrap();
+        match read(&write.key, &write.value.unwrap()).unwrap() {
+            Record::PutTrouble(trouble) => (trouble, event.epoch),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (trouble, epoch) = replayed("held seats are free again");
+    assert_eq!(trouble.hold_since, Some(Epoch(epoch.0 + 1)));
+    assert_eq!(trouble.clone, None);
+    let (trouble, _) = replayed("clone-found: another daemon with this site key answered");
+    assert!(trouble.clone.is_some() && trouble.hold_since.is_some());
+}
+
 proptest! {
     #[test]
     fn any_lease_reads_back(seats in 1..u32::MAX, since: u64, longest: u64, user in ".{1,40}", forked: bool, epoch: u64, commit: u64) {
