@@ -25,6 +25,7 @@ pub(crate) struct Global {
         long,
         global = true,
         env = "USHER_TEST",
+        hide_env_values = true,
         value_parser = clap::builder::BoolishValueParser::new()
     )]
     pub(crate) test: bool,
@@ -49,9 +50,10 @@ impl Context {
     }
 
     pub(crate) fn environment(&self) -> Environment {
-        match self.global.test {
-            true => Environment::Test,
-            false => Environment::Live,
+        if self.global.test {
+            Environment::Test
+        } else {
+            Environment::Live
         }
     }
 

@@ -154,7 +154,19 @@ mod tests {
         refusal.support = Some("call 555".into());
         let failure = Failure::from(Error::Refused(Box::new(refusal)));
         let since = local_rfc3339(WallMs(1_795_348_800_000));
-        insta::assert_snapshot!(failure.message().replace(&since, "2026-11-22T12:00:00+00:00"), @"");
+        let told = failure
+            .message()
+            .replace(&since, "2026-11-22T12:00:00+00:00");
+        insta::assert_snapshot!(told, @r"
+        no-seat: all 10 seats of `solver` are out
+          rule: pool of 10 seats (acme.lic:12)
+          HELD BY   DISPLAY  PROCESS  SEATS  SINCE                      ENDS IN
+          ann@desk  :0          4711      2  2026-11-22T12:00:00+00:00  5m12s
+          and 4 more
+          earliest: within 5m12s, when leases above end that are not renewed
+          vendor: call 555
+        next: a seat may come free within 5m12s; try again, or ask one of its holders
+        ");
         assert_eq!(failure.code, 75);
     }
 }

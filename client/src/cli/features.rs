@@ -53,7 +53,7 @@ pub(crate) async fn features(context: &Context, args: Args) -> Result<ExitCode, 
     match args.json {
         true => output::json(&offers.list.iter().map(Row::of).collect::<Vec<_>>())?,
         false if offers.list.is_empty() => {
-            context.say("no features: the servers found have no license in force")
+            context.say("no features: the servers found have no license in force");
         }
         false => output::text(&table(&offers.list).to_string())?,
     }
@@ -94,7 +94,7 @@ fn table(offers: &[Offer]) -> Table {
 /// As the license says it: a date ends at 24:00 UTC (T7). Another moment is shown as one.
 fn last_day(end: WallMs) -> String {
     const DAY_MS: u64 = 86_400_000;
-    if end.0 % DAY_MS != 0 || end.0 == 0 {
+    if end.0 == 0 || !end.0.is_multiple_of(DAY_MS) {
         return local_rfc3339(end);
     }
     let day = utc_rfc3339(WallMs(end.0 - DAY_MS));

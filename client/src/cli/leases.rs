@@ -136,14 +136,14 @@ pub(crate) async fn client_of(context: &Context, judged: &Judged) -> Result<Clie
         }
     }
     let client = builder.connect().await?;
-    match is_site(&client, &site) {
-        true => Ok(client),
-        false => Err(Failure::new(
-            "the server that was found is not the one that lent this lease\n\
-             next: name that one with --server HOST",
-            exit::UNREACHABLE,
-        )),
+    if is_site(&client, &site) {
+        return Ok(client);
     }
+    Err(Failure::new(
+        "the server that was found is not the one that lent this lease\n\
+         next: name that one with --server HOST",
+        exit::UNREACHABLE,
+    ))
 }
 
 fn is_site(client: &Client, site: &PublicKey) -> bool {

@@ -91,9 +91,58 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
-        <Cli as clap::CommandFactory>::command().debug_assert();
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_is_short_and_names_every_verb() {
+        let help = Cli::command().render_help().to_string();
+        insta::assert_snapshot!(help, @r"
+        Finds a license server, proves it, and holds seats while your programs run
+
+        Usage: usher [OPTIONS] <COMMAND>
+
+        Commands:
+          features  List what the servers lend, and how much of it is free
+          run       Run a command while holding seats of a feature
+          checkout  Take seats for a while, kept in a file and not renewed by itself; prints the lease's id
+          renew     Extend a lease that `checkout` took
+          release   Give back a lease that `checkout` took
+          status    Show the leases that this user keeps on this machine
+          find      Show every server that can be found, trusted or not
+          trust     Say which vendors are believed
+          verify    Check a lease file off line, from the trusted roots down
+          help      Print this message or the help of the given subcommand(s)
+
+        Options:
+              --server <ADDR>  Ask this server, HOST or HOST:PORT, and no other (also: USHER_SERVER)
+              --test           Take seats from test licenses, and from no live one [env: USHER_TEST]
+          -q, --quiet          Say nothing but results and errors
+          -v, --verbose        Say what is being tried
+          -h, --help           Print help
+          -V, --version        Print version
+        ");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_said_before_anybody_is_asked() {
+        let wrong = |line: &str| {
+            let words = line.split(' ');
+            let error = Cli::try_parse_from(words).unwrap_err();
+            error
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        insta::assert_snapshot!(wrong("usher checkout solver --for 10"), @"error: invalid value '10' for '--for <D>': not a length of time: expected numbers with the units d, h, m, s, ms, the largest first, like `10m` or `1h30m`");
+        insta::assert_snapshot!(wrong("usher run solver true"), @"error: unexpected argument 'true' found");
+        insta::assert_snapshot!(wrong("usher run solver --on-lost shrug -- true"), @"error: invalid value 'shrug' for '--on-lost <WHAT>'");
+        insta::assert_snapshot!(wrong("usher release"), @"error: the following required arguments were not provided:");
     }
 }

@@ -84,7 +84,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<ExitCode, Failu
         changes,
         shown: &mut shown,
     };
-    let code = attendance.to_the_end().await;
+    let code = attendance.until_the_end().await;
     shown.remove();
     give_back(context, acquired.seat).await;
     Ok(ExitCode::from(code))
@@ -102,7 +102,7 @@ struct Attendance<'a> {
 }
 
 impl Attendance<'_> {
-    async fn to_the_end(&mut self) -> u8 {
+    async fn until_the_end(&mut self) -> u8 {
         loop {
             tokio::select! {
                 ended = self.child.wait() => return ended.exit_code(),
@@ -111,7 +111,7 @@ impl Attendance<'_> {
                     let _ = self.seat.state();
                     self.child.signal(signal);
                 }
-                () = tokio::time::sleep(self.shown.pause(self.seat)) => {
+                () = tokio::time::sleep(Shown::pause(self.seat)) => {
                     self.shown.refresh(self.seat).await;
                 }
                 Some(change) = self.changes.recv() => {
@@ -190,7 +190,7 @@ impl Shown {
     }
 
     /// Well within a renewal's rhythm, so that the file never tells of an end that is past.
-    fn pause(&self, seat: &Seat) -> Duration {
+    fn pause(seat: &Seat) -> Duration {
         let (_, renew_after) = seat.rhythm();
         (renew_after.to_std() / 4).clamp(Duration::from_millis(250), Duration::from_secs(30))
     }

@@ -217,11 +217,9 @@ impl Prober {
         // An advert shows that somebody is there; of an address that a person named nothing is
         // known. A root that nobody has draws an answer, and tells no more than our bare key does.
         if !asked && attempt.candidate.origin != Origin::Mdns {
-            match self.open(attempt.addr, self.dialer.public_key()).await {
-                Err(error @ (ConnectError::Unreachable(_) | ConnectError::Local(_))) => {
-                    return Err(error);
-                }
-                Ok(_) | Err(_) => {}
+            let answer = self.open(attempt.addr, self.dialer.public_key()).await;
+            if let Err(error @ (ConnectError::Unreachable(_) | ConnectError::Local(_))) = answer {
+                return Err(error);
             }
         }
         Ok(probed)
