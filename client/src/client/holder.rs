@@ -1,6 +1,7 @@
 //! Decides what we say of ourselves as a holder (T6): login, host, display and process, in words
 //! that every server takes. Must not be relied on by anybody: these are a client's own words.
 
+use crate::accounts;
 use std::ffi::OsStr;
 use usher_protocol::{limits::HOLDER_BYTES_MAX, wire::Holder};
 
@@ -8,7 +9,7 @@ use usher_protocol::{limits::HOLDER_BYTES_MAX, wire::Holder};
 pub fn local_holder() -> Holder {
     let variable = |name: &str| std::env::var_os(name).filter(|text| !text.is_empty());
     let user = variable("USER").or_else(|| variable("LOGNAME"));
-    let user = user.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()).into());
+    let user = user.unwrap_or_else(|| account().into());
     let host = rustix::system::uname()
         .nodename()
         .to_string_lossy()
@@ -20,6 +21,11 @@ pub fn local_holder() -> Holder {
         display: display.map(|display| plain(&display)),
         process: std::process::id(),
     }
+}
+
+fn account() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    accounts::user_name(uid).unwrap_or_else(|| format!("uid-{uid}"))
 }
 
 /// Unicode without control characters, of bounded length, never empty.

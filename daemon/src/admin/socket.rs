@@ -11,7 +11,7 @@ use std::{
 
 use tokio::net::UnixListener;
 
-use super::peer;
+use usher_client::accounts;
 
 /// The bound socket; its file goes when this is dropped.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ fn remove_stale(path: &Path) -> Result<(), SocketError> {
 
 fn open_to_group(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
-    if let Some(group) = peer::group(GROUP)
+    if let Some(group) = accounts::group_id(GROUP)
         && let Err(error) = std::os::unix::fs::chown(path, None, Some(group))
     {
         // An ordinary user's own daemon serves that user alone.
