@@ -6,13 +6,13 @@ use usher_client::accounts;
 /// `user(uid)`, or `uid(uid)` without a name, or `unknown` where the kernel does not say.
 pub(super) fn actor(stream: &UnixStream) -> String {
     match stream.peer_cred() {
-        Ok(peer) => actor_of(peer.uid(), accounts::user_name(peer.uid())),
+        Ok(peer) => actor_of(peer.uid(), accounts::user_name(peer.uid()).as_deref()),
         Err(_) => "unknown".to_owned(),
     }
 }
 
-fn actor_of(uid: u32, name: Option<String>) -> String {
-    format!("{}({uid})", name.as_deref().unwrap_or("uid"))
+fn actor_of(uid: u32, name: Option<&str>) -> String {
+    format!("{}({uid})", name.unwrap_or("uid"))
 }
 
 #[cfg(test)]
@@ -21,7 +21,7 @@ mod tests {
 
     #[test]
     fn an_actor_is_named_by_name_and_number() {
-        assert_eq!(actor_of(0, Some("root".to_owned())), "root(0)");
+        assert_eq!(actor_of(0, Some("root")), "root(0)");
         assert_eq!(actor_of(7, None), "uid(7)");
     }
 }
