@@ -82,6 +82,11 @@ impl CheckoutBuilder {
         Self(self.0.length(length))
     }
 
+    /// As [`client::CheckoutBuilder::patience`].
+    pub fn patience(self, wait: Duration) -> Self {
+        Self(self.0.patience(wait))
+    }
+
     /// Sends it and waits for the seat.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use crate::{
     driver::{Handle, Order, Released, Shared, ended},
     error::Error,
     lease_file::LeaseFile,
-    session::{Change, Held, LostWhy, State},
+    session::{Change, Held, LostWhy, Right, State},
 };
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
@@ -138,6 +138,11 @@ impl Seat {
         held.map_or_else(Default::default, |held| {
             (held.granted.length, held.granted.renew_after)
         })
+    }
+
+    /// The right as the server confirmed it last; it may be over, which [`Seat::state`] says.
+    pub fn right(&self) -> Option<Right> {
+        self.held().map(|held| held.right)
     }
 
     /// What is left of the right if nothing extends it.

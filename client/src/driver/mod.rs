@@ -222,6 +222,9 @@ impl Driver {
                 let site = up.site();
                 self.link.up(up, self.clock.boot());
                 self.publish_server();
+                for slot in self.slots.values_mut() {
+                    slot.unreachable = None;
+                }
                 self.feed_all(&Input::Connected(site));
                 for question in std::mem::take(&mut self.questions) {
                     self.question(question);

@@ -115,9 +115,11 @@ impl Slot {
         [self.wake, patience].into_iter().flatten().min()
     }
 
-    /// Whether its caller waits no longer, or in vain.
+    /// Whether its caller waits no longer, or in vain. A server that was asked and is gone may be
+    /// restarting: its answer is worth all of the caller's patience.
     pub(super) fn is_impatient(&self, now: BootMs) -> bool {
-        self.granted.is_some() && (now >= self.patience || self.unreachable.is_some())
+        let in_vain = || self.unreachable.is_some() && !self.shared.session().has_asked();
+        self.granted.is_some() && (now >= self.patience || in_vain())
     }
 
     /// Tells the caller why there is nothing.

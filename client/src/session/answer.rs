@@ -149,7 +149,14 @@ impl Session {
             RefusalCode::Evicted => self.finish(LostWhy::Evicted(refusal.detail.clone())),
             // The old lease cannot come back, another can.
             code if !anew && !passes(code) => self.lapse_anew(now, fresh, why),
-            _ => self.delay(now, refusal),
+            _ => {
+                self.delay(now, refusal);
+                // "Not now" is no reason; a seat that others have taken meanwhile is.
+                if !passes(refusal.code) {
+                    let why = LostWhy::Refused(Box::new(refusal.clone()));
+                    self.phase = Phase::Lapsed { why, anew };
+                }
+            }
         }
     }
 

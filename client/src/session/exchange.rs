@@ -47,6 +47,11 @@ impl Exchange {
         !self.flights.is_empty()
     }
 
+    /// Whether anything was ever sent.
+    pub(super) fn has_sent(&self) -> bool {
+        self.sent > 0
+    }
+
     pub(super) fn tries(&self) -> u32 {
         self.tries
     }

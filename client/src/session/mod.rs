@@ -173,6 +173,11 @@ impl Session {
         &self.ask
     }
 
+    /// Whether a server was ever asked.
+    pub fn has_asked(&self) -> bool {
+        self.exchange.has_sent()
+    }
+
     /// The last "not now" that the checkout got, if it got one.
     pub fn last_no(&self) -> Option<&Refusal> {
         self.last_no.as_deref()

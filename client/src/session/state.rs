@@ -53,7 +53,8 @@ pub enum LostWhy {
     TimedOut,
     /// The server says that the lease is over. A new one is being asked for.
     Ended,
-    /// The server refused to extend the right before it ended. It is being asked for again.
+    /// The server refused to extend the right before it ended, or to lend another for it since. It
+    /// is being asked for again.
     Refused(Box<Refusal>),
     /// An administrator took the seat back; why (L7).
     Evicted(String),

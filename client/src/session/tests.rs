@@ -467,6 +467,8 @@ fn l6_while_all_seats_are_out_it_goes_on_asking_for_one() {
     for _ in 0..4 {
         let output = world.feed(Input::Answered(send.attempt, refused(RefusalCode::NoSeat)));
         assert_eq!((output.change, output.over), (None, false));
+        let why = matches!(world.state(), State::Lost(LostWhy::Refused(no)) if no.code == RefusalCode::NoSeat);
+        assert!(why, "it says why: {}", world.state());
         let before = world.now;
         send = world.run_until_sent();
         assert!((5_000..=30_000).contains(&world.at(before)));
