@@ -64,4 +64,4 @@ fn build(directory: &Path) {
     );
 }
 
-const PROGRAMS: &[&str] = &["usherd", "usher", "usher-issuer"];
+const PROGRAMS: &[&str] = &["usherd", "usher", "usher-issuer", "holder"];

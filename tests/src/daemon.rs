@@ -19,7 +19,7 @@ use crate::station::{Station, told};
 pub struct Daemon {
     station: Station,
     directory: PathBuf,
-    settings: Vec<(String, String)>,
+    variables: Vec<(String, String)>,
     port: u16,
     child: Option<Child>,
 }
@@ -41,23 +41,28 @@ impl Daemon {
     fn started(station: &Station, port: u16, settings: &[(&str, &str)]) -> Self {
         let directory = station.home().join(format!("usherd-{port}"));
         fs::create_dir_all(&directory).unwrap();
-        let settings = settings
-            .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()));
         let mut daemon = Self {
             station: station.clone(),
             directory,
-            settings: settings.collect(),
+            variables: Vec::new(),
             port,
             child: None,
         };
+        for (name, value) in settings {
+            daemon.set(name, value);
+        }
         daemon.start_again();
         daemon
     }
 
     /// Lays a setting, named as in `USHERD_NAME`, over the configuration from the next start on.
     pub fn set(&mut self, name: &str, value: &str) {
-        self.settings.push((name.to_owned(), value.to_owned()));
+        self.set_variable(&format!("USHERD_{name}"), value);
+    }
+
+    /// Sets an environment variable of its process from the next start on.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
     }
 
     /// Starts the daemon that was killed or has ended, on the same state, and waits until it is ready.
@@ -165,8 +170,8 @@ impl Daemon {
             .arg(bins::path("usherd"))
             .arg("serve");
         command.env("USHERD_SERVE_TEST", "true");
-        for (name, value) in &self.settings {
-            command.env(format!("USHERD_{name}"), value);
+        for (name, value) in &self.variables {
+            command.env(name, value);
         }
         let log = File::options()
             .create(true)

@@ -8,5 +8,6 @@
 
 pub mod bins;
 pub mod daemon;
+pub mod holder;
 pub mod hosts;
 pub mod station;
