@@ -37,14 +37,19 @@ pub fn workspace() -> &'static Path {
 fn directory() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        // target/<profile>/deps/<test> → target/<profile>
-        let test = env::current_exe().unwrap();
-        let directory = test.ancestors().nth(2).unwrap().to_owned();
+        // target/<profile>/deps/<test> or target/<profile>/usher-bench → target/<profile>
+        let running = env::current_exe().unwrap();
+        let beside = running.parent().unwrap();
+        let directory = if beside.ends_with("deps") {
+            beside.parent().unwrap()
+        } else {
+            beside
+        };
         // Inside a network of its own a test finds what its outer half has built.
         if env::var_os(crate::hosts::INSIDE).is_none() {
-            build(&directory);
+            build(directory);
         }
-        directory
+        directory.to_owned()
     })
 }
 

@@ -30,7 +30,7 @@ pub fn on_lan<F: FnOnce(&mut Lan)>(test: F) {
     if let Ok(reason) = env::var(NO_LAN) {
         println!("SKIPPED: {reason}");
     } else if env::var_os(INSIDE).is_some() {
-        test(&mut Lan::new());
+        test(&mut Lan::build());
     } else {
         run_inside(&test_name(type_name_of_val(&test)));
     }
@@ -43,7 +43,14 @@ pub struct Lan {
 }
 
 impl Lan {
-    fn new() -> Self {
+    /// The network itself; only for a process that [`inside`] has started.
+    ///
+    /// A test uses [`on_lan`] instead.
+    pub fn build() -> Self {
+        assert!(
+            env::var_os(INSIDE).is_some(),
+            "this would change the machine's own network"
+        );
         sh("mount -t tmpfs tmpfs /run
             ip link set lo up
             ip link add lan0 type bridge mcast_snooping 0
@@ -251,14 +258,8 @@ fn test_name(closure: &str) -> String {
 fn run_inside(test: &str) {
     let programs = bins::path("usherd");
     assert!(programs.is_file());
-    let output = Command::new("setpriv")
-        .args(["--pdeathsig", "KILL"])
-        .args(["unshare", "-Urnmpf", "--kill-child", "--mount-proc"])
-        // The shell stays first process: a program whose parent is process 1 may take itself for orphaned.
-        .args(["sh", "-c", "timeout --foreground 300 \"$@\"; exit $?", "sh"])
-        .arg(env::current_exe().unwrap())
+    let output = inside(test)
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(INSIDE, test)
         .output()
         .unwrap();
     let said = told(&output, test);
@@ -267,6 +268,20 @@ fn run_inside(test: &str) {
         "no test is named {test}:\n{said}"
     );
     print!("{said}");
+}
+
+/// This very program once more, as the first of fresh user, mount, process and network namespaces; `name` is
+/// what it does there. Its arguments are the caller's to add.
+pub fn inside(name: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--pdeathsig", "KILL"])
+        .args(["unshare", "-Urnmpf", "--kill-child", "--mount-proc"])
+        // The shell stays first process: a program whose parent is process 1 may take itself for orphaned.
+        .args(["sh", "-c", "timeout --foreground 300 \"$@\"; exit $?", "sh"])
+        .arg(env::current_exe().unwrap())
+        .env(INSIDE, name);
+    command
 }
 
 fn sh(script: &str) {
