@@ -316,8 +316,12 @@ impl LeaseFile {
         let text = Format::of(self)
             .and_then(|format| format.text())
             .map_err(|problem| Error::LeaseFile(format!("{}: {problem}", self.path.display())))?;
-        files::replace_private(&self.path, text.as_bytes())
-            .map_err(|error| failed(&self.path, &error))
+        // Without its secrets it only shows a lease to a running process, which no power cut survives.
+        let write = match self.secret {
+            Some(_) => files::replace_private,
+            None => files::show_private,
+        };
+        write(&self.path, text.as_bytes()).map_err(|error| failed(&self.path, &error))
     }
 }
 

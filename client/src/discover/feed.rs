@@ -68,7 +68,7 @@ impl Feed {
             let sender = sender.clone();
             self.tasks.spawn(async move {
                 // The first of a list is the preferred one.
-                tokio::time::sleep(wait).await;
+                pause(wait).await;
                 let _ = sender.send(lead(origin, &address).await).await;
             });
             wait += STAGGER;
@@ -90,6 +90,13 @@ impl Feed {
                 }
             }
         });
+    }
+}
+
+/// A sleep, but none at all where none is wanted: tokio's shortest takes a millisecond.
+pub(super) async fn pause(length: Duration) {
+    if !length.is_zero() {
+        tokio::time::sleep(length).await;
     }
 }
 
@@ -177,6 +184,19 @@ mod tests {
             })
             .collect();
         assert_eq!(addrs, ["192.0.2.2:27443", "192.0.2.1:5", "[2001:db8::1]:6"]);
+    }
+
+    #[tokio::test]
+    async fn no_pause_takes_no_time() {
+        let ready = |length| async move {
+            tokio::select! {
+                biased;
+                () = pause(length) => true,
+                () = std::future::ready(()) => false,
+            }
+        };
+        assert!(ready(Duration::ZERO).await);
+        assert!(!ready(STAGGER).await);
     }
 
     #[tokio::test]

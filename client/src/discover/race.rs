@@ -2,7 +2,7 @@
 //! alone decides (handshake and `Welcome`, T4): the first *authenticated* server wins.
 
 use super::candidate::{Candidate, Origin};
-use super::feed::{Feed, Lead};
+use super::feed::{Feed, Lead, pause};
 use super::limits::{ATTEMPTS_MAX, ATTEMPTS_PER_RESPONDER_MAX, FAILURES_MAX, STAGGER};
 use super::outcome::{Failure, Found, NotFound, Reason, Survey};
 use super::source::Source;
@@ -181,7 +181,7 @@ where
         };
         let (probe, limit) = ((self.probe)(attempt), self.budget.attempt);
         let task = self.attempts.spawn(async move {
-            tokio::time::sleep(delay).await;
+            pause(delay).await;
             let _turn_of = match &turns_of {
                 Some(turns_of) => Some(turns_of.acquire().await.ok()?),
                 None => None,

@@ -23,7 +23,8 @@ pub enum Created {
 /// Whatever the file system answered; then `path` is as it was.
 pub fn create_private(path: &Path, bytes: &[u8]) -> io::Result<Created> {
     private_directory(directory_of(path))?;
-    let draft = Draft::write(path, bytes)?;
+    let (draft, file) = Draft::write(path, bytes)?;
+    file.sync_all()?;
     match publish(&draft.path, path) {
         Ok(()) => sync_directory(directory_of(path)).map(|()| Created::Now),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Created::Before),
@@ -38,9 +39,21 @@ pub fn create_private(path: &Path, bytes: &[u8]) -> io::Result<Created> {
 /// Whatever the file system answered; then `path` has its old bytes or the new ones, whole.
 pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     private_directory(directory_of(path))?;
-    let draft = Draft::write(path, bytes)?;
+    let (draft, file) = Draft::write(path, bytes)?;
+    file.sync_all()?;
     std::fs::rename(&draft.path, path)?;
     sync_directory(directory_of(path))
+}
+
+/// As [`replace_private`], but not durable, and so without a wait for the disk: for what is worth
+/// nothing after a power cut.
+///
+/// # Errors
+/// As [`replace_private`].
+pub fn show_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    private_directory(directory_of(path))?;
+    let (draft, _) = Draft::write(path, bytes)?;
+    std::fs::rename(&draft.path, path)
 }
 
 /// Makes `path` and what is missing above it, mode 0700; what exists keeps its mode.
@@ -57,7 +70,8 @@ struct Draft {
 }
 
 impl Draft {
-    fn write(target: &Path, bytes: &[u8]) -> io::Result<Draft> {
+    /// Not durable yet: that is for the caller, who gets the open file.
+    fn write(target: &Path, bytes: &[u8]) -> io::Result<(Draft, File)> {
         let path = target.with_file_name(draft_name(target)?);
         let mut file = OpenOptions::new()
             .write(true)
@@ -66,8 +80,7 @@ impl Draft {
             .open(&path)?;
         let draft = Draft { path };
         file.write_all(bytes)?;
-        file.sync_all()?;
-        Ok(draft)
+        Ok((draft, file))
     }
 }
 
@@ -142,15 +155,18 @@ mod tests {
     }
 
     #[test]
-    fn an_existing_file_is_left_alone_by_one_and_replaced_by_the_other() {
+    fn an_existing_file_is_left_alone_by_one_and_replaced_by_the_others() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("a");
         std::fs::write(&path, "old").unwrap();
         assert_eq!(create_private(&path, b"new").unwrap(), Created::Before);
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
-        replace_private(&path, b"new").unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"new");
-        assert_eq!(mode(&path), 0o600);
+        for replace in [replace_private, show_private] {
+            std::fs::write(&path, "old").unwrap();
+            replace(&path, b"new").unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"new");
+            assert_eq!(mode(&path), 0o600);
+        }
         let names: Vec<_> = std::fs::read_dir(home.path()).unwrap().collect();
         assert_eq!(names.len(), 1, "a draft was left behind");
     }
