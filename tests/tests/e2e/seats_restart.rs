@@ -28,7 +28,8 @@ fn no_lease_is_lost_when_the_wall_clock_steps_while_the_daemon_is_dead() {
         println!("SKIPPED: libfaketime is not installed");
         return;
     };
-    let mut seats = Seats::here("3,lease-default=10m");
+    // Idle holders notice a dead daemon at their next renewal: soon, with leases as short as these.
+    let mut seats = Seats::here("3,lease-min=2s,lease-default=9s");
     seats.daemon.kill();
     seats.daemon.set_variable("LD_PRELOAD", &faketime);
     seats
