@@ -2,6 +2,7 @@
 //! Decides when it counts as ready (systemd's protocol, as in production); must not reach into its state.
 
 use std::fs::{self, File};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -291,13 +292,18 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A port that was free a moment ago: a restarted daemon must come back where its clients look for it.
+/// A port that was free a moment ago: a restarted daemon must come back where its clients look for it, so it lies below
+/// those that systems give to clients, who might take it meanwhile.
 fn free_port() -> u16 {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    socket.local_addr().unwrap().port()
+    let draw = || RandomState::new().build_hasher().finish();
+    let mut drawn = std::iter::repeat_with(|| PORT_MIN + u16::try_from(draw() % PORTS).unwrap());
+    let is_free = |port: &u16| UdpSocket::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    drawn.find(is_free).unwrap()
 }
 
 const PORT: u16 = usher_protocol::limits::PORT_DEFAULT;
+const PORT_MIN: u16 = 15_000;
+const PORTS: u64 = 12_000;
 const POLL: Duration = Duration::from_millis(20);
 const READY_POLLS_MAX: u32 = 1500;
 /// SIGTERM drains within 5 s; the rest is for a busy machine.
