@@ -217,10 +217,13 @@ fn is_passing(code: RefusalCode) -> bool {
     )
 }
 
+/// The "no" of a server that somebody named. Whoever answers an advert has proved nothing yet, so its "no"
+/// is a reason to look further and decides nothing (T4).
 fn refusal_in(missed: &NotFound<ConnectError>) -> Option<&Refusal> {
     missed
         .failures
         .iter()
+        .filter(|failure| failure.origin < Origin::LastGood)
         .find_map(|failure| match &failure.reason {
             Reason::Refused(ConnectError::Refused(refusal)) => Some(refusal.as_ref()),
             _ => None,
@@ -248,4 +251,34 @@ from! {
     NotFound<ConnectError> => |missed| Error::NotFound(Arc::new(missed)),
     AlarmError => |error: AlarmError| Error::Local(error.to_string()),
     CallError => |error: CallError| Error::NoAnswer(error.to_string()),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discover::Failure;
+    use std::time::Duration;
+
+    fn refused_by(origin: Origin) -> Error {
+        let refusal = Refusal::new(RefusalCode::NoSeat, "all seats are out");
+        let failure = Failure {
+            origin,
+            name: "lic01".to_owned(),
+            addr: None,
+            reason: Reason::Refused(ConnectError::Refused(Box::new(refusal))),
+        };
+        Error::from(NotFound {
+            failures: vec![failure],
+            failures_left_out: 0,
+            mdns: None,
+            waited: Duration::ZERO,
+        })
+    }
+
+    #[test]
+    fn only_a_server_that_was_named_decides_by_its_no_how_a_program_ends() {
+        assert_eq!(refused_by(Origin::Explicit).exit_code(), exit::NO_SEAT);
+        assert_eq!(refused_by(Origin::Mdns).exit_code(), exit::UNREACHABLE);
+        assert!(refused_by(Origin::LastGood).refusal().is_none());
+    }
 }

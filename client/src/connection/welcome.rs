@@ -1,11 +1,11 @@
 //! Decides whether a server has authority: `Hello`, `Welcome`, and the endorsement in it (T4, T8).
 
-use super::ConnectError;
+use super::{ConnectError, exchange::ReadError};
 use quinn::{RecvStream, SendStream};
 use usher_protocol::{
     documents::endorsement::{EndorsementError, SignedEndorsement, VerifiedEndorsement},
     ids::{Fingerprint, PublicKey},
-    limits::HOLDER_BYTES_MAX,
+    limits::{HOLDER_BYTES_MAX, TEXT_BYTES_MAX},
     refusal::{Refusal, RefusalCode},
     wire::{ClientFrame, Environment, Hello, Reply, ServerFrame, WIRE_VERSION, Welcome},
 };
@@ -79,16 +79,14 @@ pub(super) async fn exchange(
         .encode()
         .map_err(|error| ConnectError::Local(error.to_string()))?;
     (send.write_all(&bytes).await).map_err(|error| ConnectError::Unreachable(error.to_string()))?;
-    let frame = super::exchange::read_frame(receive)
-        .await
-        .map_err(|error| ConnectError::Unreachable(error.to_string()))?;
+    let frame = super::exchange::read_frame(receive).await.map_err(unread)?;
     match frame {
         ServerFrame::Welcome(welcome) if welcome.version == WIRE_VERSION => Ok(welcome),
         ServerFrame::Welcome(welcome) => Err(ConnectError::UnsupportedVersion(format!(
             "the server chose version {}, this build speaks {WIRE_VERSION}",
             welcome.version
         ))),
-        ServerFrame::Reply(_, Reply::Refused(refusal)) => Err(refused(refusal)),
+        ServerFrame::Reply(_, Reply::Refused(refusal)) => Err(refused(&refusal)),
         ServerFrame::Reply(_, other) => Err(ConnectError::Protocol(format!(
             "{} instead of a welcome",
             super::kind(&other)
@@ -99,7 +97,20 @@ pub(super) async fn exchange(
     }
 }
 
-fn refused(refusal: Refusal) -> ConnectError {
+/// Somebody who answers, in other words than ours, is there all the same.
+fn unread(error: ReadError) -> ConnectError {
+    match error {
+        ReadError::Stream(error) => ConnectError::Unreachable(error.to_string()),
+        ReadError::Codec(error) => ConnectError::Protocol(error.to_string()),
+    }
+}
+
+/// Who refuses has proved nothing yet: its words are shown, made printable, and no more of it is kept (T4).
+fn refused(refusal: &Refusal) -> ConnectError {
+    let refusal = Refusal {
+        retry_after_ms: refusal.retry_after_ms,
+        ..Refusal::new(refusal.code, clean(&refusal.detail, TEXT_BYTES_MAX))
+    };
     match refusal.code {
         RefusalCode::UnsupportedVersion => ConnectError::UnsupportedVersion(refusal.detail),
         _ => ConnectError::Refused(Box::new(refusal)),
@@ -108,8 +119,29 @@ fn refused(refusal: Refusal) -> ConnectError {
 
 /// A server's name for itself, safe to print and of bounded length.
 pub(super) fn printable(name: &str) -> String {
-    let clean = name
+    clean(name, HOLDER_BYTES_MAX)
+}
+
+fn clean(text: &str, chars_max: usize) -> String {
+    let clean = text
         .chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c });
-    clean.take(HOLDER_BYTES_MAX).collect()
+    clean.take(chars_max).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strangers_refusal_brings_no_control_characters_and_no_holders() {
+        let mut refusal = Refusal::new(RefusalCode::NoSeat, "\u{1b}[2Jgone\n".repeat(200));
+        (refusal.holders_more, refusal.support) = (7, Some("\u{1b}".to_owned()));
+        let ConnectError::Refused(shown) = refused(&refusal) else {
+            panic!("another error");
+        };
+        assert!(shown.detail.starts_with("\u{fffd}[2Jgone\u{fffd}"));
+        assert_eq!(shown.detail.chars().count(), TEXT_BYTES_MAX);
+        assert_eq!((shown.holders_more, &shown.support), (0, &None));
+    }
 }
