@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, sync::Arc};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::UnixStream,
-    sync::{Semaphore, mpsc, oneshot, watch},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
 };
 use usher_client::clock::{Clock, WallMs};
 use usher_engine::api::{self, AdminAsk};
@@ -54,18 +54,17 @@ pub type ReloadRequest = oneshot::Sender<Result<ReloadReport, String>>;
 
 /// Serves the socket until the task is dropped.
 pub async fn serve(socket: AdminSocket, parts: Arc<AdminParts>) {
-    let places = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS_MAX));
+    let places = Places::default();
     loop {
-        // Past the bound the next administrator waits in the socket's own queue.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
         match socket.listener.accept().await {
             Ok((stream, _)) => {
-                let parts = Arc::clone(&parts);
+                let Some(place) = places.take().await else {
+                    return;
+                };
+                let (parts, silent) = (Arc::clone(&parts), Arc::clone(&places.silent));
                 tokio::spawn(async move {
                     let _place = place;
-                    if let Err(error) = hear(stream, &parts).await {
+                    if let Err(error) = hear(stream, &parts, &silent).await {
                         tracing::debug!("an admin connection ended: {error}");
                     }
                 });
@@ -78,13 +77,45 @@ pub async fn serve(socket: AdminSocket, parts: Arc<AdminParts>) {
     }
 }
 
-async fn hear(stream: UnixStream, parts: &AdminParts) -> io::Result<()> {
+/// Room for so many administrators. Past the bound the one that has been silent longest makes room, so that
+/// connections left open keep no administrator out (A3).
+#[derive(Debug)]
+struct Places {
+    free: Arc<Semaphore>,
+    /// Wakes one of those who wait for a question: the first to have begun.
+    silent: Arc<Notify>,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS_MAX)),
+            silent: Arc::default(),
+        }
+    }
+}
+
+impl Places {
+    async fn take(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = Arc::clone(&self.free).try_acquire_owned() {
+            return Some(place);
+        }
+        self.silent.notify_one();
+        Arc::clone(&self.free).acquire_owned().await.ok()
+    }
+}
+
+async fn hear(stream: UnixStream, parts: &AdminParts, silent: &Notify) -> io::Result<()> {
     let actor = peer::actor(&stream);
     let mut stream = BufReader::new(stream);
     loop {
-        let read = tokio::time::timeout(limits::ADMIN_IDLE_MS_MAX.to_std(), line(&mut stream));
-        let Ok(line) = read.await else { return Ok(()) };
-        let Some(line) = line? else { return Ok(()) };
+        let line = tokio::select! {
+            biased;
+            line = line(&mut stream) => line?,
+            () = silent.notified() => return Ok(()),
+            () = tokio::time::sleep(limits::ADMIN_IDLE_MS_MAX.to_std()) => return Ok(()),
+        };
+        let Some(line) = line else { return Ok(()) };
         let answer = match question(&line) {
             Ok(ask) => parts.answer(&actor, ask).await,
             Err(message) => Answer::failed(message),
@@ -95,7 +126,12 @@ async fn hear(stream: UnixStream, parts: &AdminParts) -> io::Result<()> {
         };
         let mut bytes = serde_json::to_vec(&reply)?;
         bytes.push(b'\n');
-        stream.get_mut().write_all(&bytes).await?;
+        // Whoever does not read keeps no place for ever either.
+        let write = stream.get_mut().write_all(&bytes);
+        match tokio::time::timeout(limits::WRITE_MS_MAX.to_std(), write).await {
+            Ok(written) => written?,
+            Err(_) => return Err(io::Error::other("the answer was not read")),
+        }
     }
 }
 
