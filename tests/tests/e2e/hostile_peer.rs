@@ -1,0 +1,386 @@
+//! The ground of the hostile tests: a client that speaks the wire itself, right or wrong, and a look at what it costs
+//! the daemon. Decides nothing: each test says what must come back.
+
+use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use quinn::{Connection, Endpoint, RecvStream, SendStream};
+use tokio::runtime::{Builder, Runtime};
+use usher_client::tls::{self, ExpectedServer, SERVER_NAME};
+use usher_protocol::codec::{self, FRAME_PREFIX_BYTES};
+use usher_protocol::documents::lease::Lease;
+use usher_protocol::documents::vendor::VendorKey;
+use usher_protocol::ids::{Fingerprint, Nonce, Token};
+use usher_protocol::refusal::{Refusal, RefusalCode};
+use usher_protocol::wire::{
+    Attach, Checkout, ClientFrame, Environment, Grant, Hello, Holder, Link, Release, Renew, Reply,
+    Request, ServerFrame, Welcome,
+};
+use usher_tests::daemon::{Daemon, Vendor};
+
+/// One connection to a daemon with the client's real TLS; what it says is up to the test.
+pub(super) struct Peer {
+    endpoint: Endpoint,
+    pub(super) connection: Connection,
+    pub(super) send: SendStream,
+    pub(super) receive: RecvStream,
+    number: u64,
+}
+
+impl Peer {
+    /// Handshake and stream, no `Hello`. None where the daemon lets nobody in.
+    pub(super) async fn connect(address: SocketAddr, key: &SigningKey) -> Option<Self> {
+        let config = tls::client_config(key, ExpectedServer::Any).unwrap();
+        Self::connect_with(address, config).await
+    }
+
+    /// As [`Peer::connect`], with TLS of the test's own.
+    pub(super) async fn connect_with(
+        address: SocketAddr,
+        config: quinn::ClientConfig,
+    ) -> Option<Self> {
+        let endpoint = Endpoint::client(any(address)).unwrap();
+        let connecting = endpoint.connect_with(config, address, SERVER_NAME).unwrap();
+        let connection = connecting.await.ok()?;
+        let (send, receive) = connection.open_bi().await.ok()?;
+        Some(Self {
+            endpoint,
+            connection,
+            send,
+            receive,
+            number: 0,
+        })
+    }
+
+    /// As far as a `Welcome`; a refusal fails the test.
+    pub(super) async fn welcomed(address: SocketAddr, key: &SigningKey, root: Fingerprint) -> Self {
+        Self::greeted(address, key, root).await.0
+    }
+
+    /// As [`Peer::welcomed`], with the `Welcome`.
+    pub(super) async fn greeted(
+        address: SocketAddr,
+        key: &SigningKey,
+        root: Fingerprint,
+    ) -> (Self, Welcome) {
+        let mut peer = Self::connect(address, key).await.unwrap();
+        peer.say(&hello(root)).await;
+        match peer.next().await {
+            Some(ServerFrame::Welcome(welcome)) => (peer, welcome),
+            other => panic!("no Welcome: {other:?}"),
+        }
+    }
+
+    pub(super) async fn say(&mut self, frame: &ClientFrame) {
+        self.say_bytes(&frame.encode().unwrap()).await;
+    }
+
+    pub(super) async fn say_bytes(&mut self, bytes: &[u8]) {
+        self.send.write_all(bytes).await.unwrap();
+    }
+
+    /// The next frame; none when the daemon has ended the stream or the connection.
+    pub(super) async fn next(&mut self) -> Option<ServerFrame> {
+        frame(&mut self.receive).await
+    }
+
+    /// Asks and waits for the answer; news in between are let pass.
+    pub(super) async fn ask(&mut self, request: Request) -> Reply {
+        self.number += 1;
+        let number = self.number;
+        self.say(&ClientFrame::Request(number, request)).await;
+        loop {
+            match self.next().await {
+                Some(ServerFrame::Reply(answered, reply)) if answered == number => return reply,
+                Some(ServerFrame::Push(_)) => {}
+                other => panic!("no answer: {other:?}, {:?}", self.connection.close_reason()),
+            }
+        }
+    }
+
+    /// Asks for a seat; none when the daemon is gone.
+    pub(super) async fn try_checkout(&mut self, seat: Checkout) -> Option<Reply> {
+        self.number += 1;
+        let frame = ClientFrame::Request(self.number, Request::Checkout(seat));
+        self.send.write_all(&frame.encode().unwrap()).await.ok()?;
+        match self.next().await? {
+            ServerFrame::Reply(number, reply) if number == self.number => Some(reply),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) async fn granted(&mut self, request: Request) -> Grant {
+        match self.ask(request).await {
+            Reply::Granted(grant) => grant,
+            other => panic!("not granted: {other:?}"),
+        }
+    }
+
+    pub(super) async fn refused(&mut self, request: Request) -> Refusal {
+        match self.ask(request).await {
+            Reply::Refused(refusal) => refusal,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    /// Leaves in good order: the daemon has been told when this returns.
+    pub(super) async fn leave(self) {
+        self.connection.close(0_u32.into(), b"");
+        self.endpoint.wait_idle().await;
+    }
+
+    /// The connection itself is refused with this code, and closed after that; gives the reason in words.
+    pub(super) async fn ends_refused(mut self, code: RefusalCode) -> String {
+        let refusal = match self.next().await {
+            Some(ServerFrame::Reply(0, Reply::Refused(refusal))) => refusal,
+            other => panic!(
+                "not refused: {other:?}, {:?}",
+                self.connection.close_reason()
+            ),
+        };
+        assert_eq!(refusal.code, code, "{}", refusal.detail);
+        assert_eq!(self.next().await, None);
+        self.connection.closed().await;
+        refusal.detail
+    }
+}
+
+/// The next frame of a stream; none at its end.
+pub(super) async fn frame(receive: &mut RecvStream) -> Option<ServerFrame> {
+    let mut prefix = [0; FRAME_PREFIX_BYTES];
+    receive.read_exact(&mut prefix).await.ok()?;
+    let length = codec::frame_length(u64::from(u32::from_be_bytes(prefix))).unwrap();
+    let mut bytes = vec![0; length];
+    receive.read_exact(&mut bytes).await.ok()?;
+    Some(ServerFrame::decode(&bytes).unwrap())
+}
+
+/// A lease as a client holds it: with the secrets that renew and release it.
+#[derive(Clone)]
+pub(super) struct Held {
+    pub(super) grant: Grant,
+    pub(super) lease: Lease,
+    pub(super) nonce: Nonce,
+    token: Token,
+}
+
+impl Held {
+    /// Checks one seat of `solver` out of test licenses.
+    pub(super) async fn checkout(peer: &mut Peer) -> Self {
+        let seat = a_seat();
+        let grant = peer.granted(Request::Checkout(seat.clone())).await;
+        Self::of(&seat, grant)
+    }
+
+    /// The lease that came as the answer to this checkout.
+    pub(super) fn of(seat: &Checkout, grant: Grant) -> Self {
+        let (nonce, token) = (seat.nonce, seat.token);
+        Self {
+            lease: lease_of(&grant),
+            grant,
+            nonce,
+            token,
+        }
+    }
+
+    pub(super) async fn renew(&mut self, peer: &mut Peer) {
+        let link = self.step();
+        let renew = Renew {
+            lease: self.lease.id,
+            nonce: self.nonce,
+            link,
+            length_ms: None,
+        };
+        self.take(peer.granted(Request::Renew(renew)).await, link);
+    }
+
+    /// What shows this lease over a new connection.
+    pub(super) fn attach(&self) -> (Request, Link) {
+        let (lease, link) = (self.grant.lease.clone(), self.step());
+        (
+            Request::Attach(Attach {
+                lease,
+                nonce: self.nonce,
+                link,
+                length_ms: None,
+            }),
+            link,
+        )
+    }
+
+    pub(super) async fn reattach(&mut self, peer: &mut Peer) {
+        let (attach, link) = self.attach();
+        self.take(peer.granted(attach).await, link);
+    }
+
+    pub(super) fn release(&self) -> Request {
+        Request::Release(Release {
+            lease: self.lease.id,
+            nonce: self.nonce,
+            link: self.step(),
+        })
+    }
+
+    pub(super) fn renewal(&self) -> Request {
+        let link = self.step();
+        Request::Renew(Renew {
+            lease: self.lease.id,
+            nonce: self.nonce,
+            link,
+            length_ms: None,
+        })
+    }
+
+    fn step(&self) -> Link {
+        Link {
+            previous: self.token,
+            next: Token(unique()),
+        }
+    }
+
+    fn take(&mut self, grant: Grant, link: Link) {
+        let lease = lease_of(&grant);
+        assert_eq!(lease.id, self.lease.id);
+        (self.grant, self.lease, self.token) = (grant, lease, link.next);
+    }
+}
+
+fn lease_of(grant: &Grant) -> Lease {
+    codec::decode(&grant.lease.body).unwrap()
+}
+
+/// A sensible checkout of one seat of `solver`, with a nonce of its own.
+pub(super) fn a_seat() -> Checkout {
+    Checkout {
+        nonce: Nonce(unique()),
+        token: Token(unique()),
+        feature: "solver".parse().unwrap(),
+        environment: Environment::Test,
+        seats: 1,
+        version: None,
+        length_ms: None,
+        holder: Holder {
+            user: "anna".to_owned(),
+            host: "ws1".to_owned(),
+            display: None,
+            process: 7,
+        },
+    }
+}
+
+pub(super) fn hello(root: Fingerprint) -> ClientFrame {
+    ClientFrame::Hello(Hello {
+        version_min: 1,
+        version_max: 1,
+        root,
+    })
+}
+
+/// The vendor's root, as the key file that ships with its software names it.
+pub(super) fn root_of(vendor: &Vendor) -> Fingerprint {
+    let mut files = fs::read_dir(vendor.directory())
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let key = files
+        .find(|path| path.extension().is_some_and(|it| it == "pub"))
+        .unwrap();
+    let key: VendorKey = fs::read_to_string(key).unwrap().parse().unwrap();
+    key.root.fingerprint()
+}
+
+/// A client key by number.
+pub(super) fn key(number: u8) -> SigningKey {
+    SigningKey::from_bytes(&[number; 32])
+}
+
+/// What the daemon costs its machine right now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cost {
+    pub(super) memory_kib: u64,
+    pub(super) files: usize,
+}
+
+impl Cost {
+    pub(super) fn of(daemon: &Daemon) -> Self {
+        let process = format!("/proc/{}", daemon.pid().as_raw_nonzero());
+        let status = fs::read_to_string(format!("{process}/status")).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
+        Self {
+            memory_kib: line.split_whitespace().next().unwrap().parse().unwrap(),
+            files: fs::read_dir(format!("{process}/fd")).unwrap().count(),
+        }
+    }
+
+    /// Prints both, and fails where memory or file descriptors have grown beyond the bound.
+    pub(super) fn grown_little(self, daemon: &Daemon, what: &str) {
+        let now = Self::of(daemon);
+        println!(
+            "{what}: memory {} → {} KiB, descriptors {} → {}",
+            self.memory_kib, now.memory_kib, self.files, now.files
+        );
+        assert!(
+            now.memory_kib <= self.memory_kib + GROWTH_KIB_MAX,
+            "{what}: memory grew"
+        );
+        assert!(
+            now.files <= self.files + GROWTH_FILES_MAX,
+            "{what}: descriptors grew"
+        );
+    }
+}
+
+pub(super) fn runtime() -> Runtime {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+pub(super) async fn pause(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
+
+/// Waits for what another process brings about.
+pub(super) async fn until(what: &str, polls_max: u32, mut done: impl AsyncFnMut() -> bool) {
+    for _ in 0..polls_max {
+        if done().await {
+            return;
+        }
+        pause(POLL_MS).await;
+    }
+    panic!("never: {what}");
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+/// Not secret, never twice.
+fn unique() -> [u8; 16] {
+    static COUNT: AtomicU64 = AtomicU64::new(1);
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&COUNT.fetch_add(1, Relaxed).to_be_bytes());
+    bytes[8..12].copy_from_slice(&std::process::id().to_be_bytes());
+    bytes
+}
+
+fn any(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    }
+}
+
+/// Half-open handshakes are the dearest: [`usherd::limits::HALF_OPEN_UNPROVED_MAX`] of them and the allocator's reserve.
+const GROWTH_KIB_MAX: u64 = 32 * 1024;
+const GROWTH_FILES_MAX: usize = 8;
+pub(super) const POLL_MS: u64 = 100;
