@@ -156,3 +156,65 @@ impl Slot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use usher_protocol::{
+        ids::{Nonce, Token},
+        time::WallMs,
+        wire::{Environment, Holder},
+    };
+
+    const FRESH: Fresh = Fresh {
+        nonce: Nonce([1; 16]),
+        token: Token([1; 16]),
+        jitter: 0,
+    };
+
+    fn at(boot: u64) -> Now {
+        Now {
+            boot: BootMs(boot),
+            wall: WallMs(boot),
+        }
+    }
+
+    fn slot() -> Slot {
+        let ask = Ask {
+            feature: "solver".parse().unwrap(),
+            environment: Environment::Live,
+            seats: 1,
+            version: None,
+            length_ms: None,
+            holder: Holder {
+                user: "ann".to_owned(),
+                host: "ws1".to_owned(),
+                display: None,
+                process: 7,
+            },
+        };
+        let shared = Arc::new(Shared::new(Session::new(ask, at(0), FRESH)));
+        let (granted, _) = oneshot::channel();
+        Slot::new(shared, BootMs(10_000), granted)
+    }
+
+    #[test]
+    fn a_server_that_was_never_found_is_not_waited_for() {
+        let mut slot = slot();
+        assert!(!slot.is_impatient(BootMs(1)));
+        slot.unreachable = Some(Error::NoAnswer("gone".to_owned()));
+        assert!(slot.is_impatient(BootMs(1)));
+    }
+
+    #[test]
+    fn a_server_that_was_asked_and_is_gone_is_waited_for_with_all_patience() {
+        let mut slot = slot();
+        let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+        let connected = Input::Connected(PublicKey::from(&key));
+        assert!(slot.shared.handle(at(1), FRESH, connected).send.is_some());
+        slot.shared.handle(at(2), FRESH, Input::Disconnected);
+        slot.unreachable = Some(Error::NoAnswer("gone".to_owned()));
+        assert!(!slot.is_impatient(BootMs(9_999)));
+        assert!(slot.is_impatient(BootMs(10_000)));
+    }
+}

@@ -218,7 +218,7 @@ impl Drop for Relay {
 }
 
 fn pass_on(from: &UdpSocket, over: &AtomicBool, take: impl Fn(&[u8], SocketAddr)) {
-    let mut packet = [0; 65_536];
+    let mut packet = vec![0; 65_536];
     while !over.load(Relaxed) {
         if let Ok((length, sender)) = from.recv_from(&mut packet) {
             take(&packet[..length], sender);
