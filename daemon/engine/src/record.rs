@@ -113,6 +113,9 @@ pub struct Trouble {
     /// Seats are held since a restore, a repair, or an administrator's word, counted anew in each life
     /// until it has run out in one. Leases of epochs before this one are adopted meanwhile.
     pub hold_since: Option<Epoch>,
+    /// Leases of epochs before this one are known to be lost, by a restore or an administrator's word:
+    /// one that is shown when it is over raises no alarm, however late.
+    pub lost_before: Epoch,
 }
 
 /// One entry of the usage log.

@@ -60,26 +60,29 @@ impl Engine {
     }
 
     /// Is this lease, which we signed and do not know, ahead of our store? Then the store went back:
-    /// that is recorded, and the lease may be adopted. Otherwise it is over (L12).
+    /// that is recorded, and the lease is adopted if it still runs. One that is over was no seat out
+    /// any more, and others may have it (L12).
     pub(crate) fn judge_unknown(
         &mut self,
         step: &mut Step,
         lease: &VerifiedLease,
     ) -> Result<(), Box<Refusal>> {
         let ahead = self.is_ahead(lease.epoch, lease.commit);
-        let hold_since = self.state.trouble.hold_since;
-        // What a restore is known to have lost comes home without alarm, unless it is long over.
-        let of_earlier_life = lease.epoch < self.life.epoch;
-        let expected =
-            hold_since.is_some_and(|since| ahead || (of_earlier_life && lease.epoch < since));
         let running = lease.not_after > self.time.wall_for_leases(step.now);
-        match (expected, ahead) {
-            (true, _) if running => Ok(()),
-            (false, true) => {
-                self.store_rolled_back(step);
-                Ok(())
-            }
-            _ => Err(ended()),
+        let trouble = &self.state.trouble;
+        let of_earlier_life = lease.epoch < self.life.epoch;
+        // What a restore is known to have lost comes home without alarm.
+        let is_held_for = trouble
+            .hold_since
+            .is_some_and(|since| ahead || (of_earlier_life && lease.epoch < since));
+        let is_late = !running && lease.epoch < trouble.lost_before;
+        if ahead && !is_held_for && !is_late {
+            self.store_rolled_back(step);
+        }
+        if running && (ahead || is_held_for) {
+            Ok(())
+        } else {
+            Err(ended())
         }
     }
 
@@ -168,11 +171,10 @@ impl Engine {
     /// A hold of this or an earlier life is counted anew from the start (L12). Who restores or repairs
     /// has looked at a store that went back.
     pub(crate) fn begin_hold(&mut self, step: &mut Step) {
-        let known = &self.state.trouble;
-        if self.life.hold_all && (known.hold_since.is_none() || known.rolled_back) {
+        if self.life.hold_all {
             let trouble = Trouble {
                 rolled_back: false,
-                ..known.clone()
+                ..self.state.trouble.clone()
             };
             self.hold_all(
                 step,
@@ -268,6 +270,7 @@ impl Engine {
     fn hold_all(&mut self, step: &mut Step, actor: &str, trouble: Trouble, word: &str) {
         let trouble = Trouble {
             hold_since: Some(self.next_epoch()),
+            lost_before: self.next_epoch(),
             ..trouble
         };
         self.hold_from = Some(step.now.boot);

@@ -338,6 +338,34 @@ async fn a_backup_is_taken_between_batches() {
     assert!(matches!(seat, Answer::Promised(_)));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_in_the_same_batch_as_a_grant_costs_the_core_no_wake_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (core, gate, store) = started(1, DurationMs::seconds(2)).await;
+    gate.close();
+    // Something to commit that sets no deadline; what follows waits in the queue together.
+    let first = core
+        .handle
+        .ask_admin("root(0)".to_owned(), AdminAsk::ConfirmClock);
+    let seat = async {
+        testing::until("the core is held up", || gate.is_held_up()).await;
+        core.handle
+            .ask(testing::caller(), testing::ask_seat(1))
+            .await
+    };
+    let copy = async {
+        tokio::time::sleep(SHORT_WHILE).await;
+        let copy = core.handle.snapshot(dir.path().join("copy"));
+        let opened = async { gate.open() };
+        tokio::join!(copy, opened).0
+    };
+    let (first, seat, copy) = tokio::join!(first, seat, copy);
+    assert!(matches!((first, seat), (Answer::Done, Answer::Promised(_))));
+    copy.unwrap();
+    let events = store.events().len();
+    testing::until("the reclaim", || store.events().len() > events).await;
+}
+
 mod futures_shim {
     use std::{future::Future, pin::pin, task::Poll};
 

@@ -79,10 +79,11 @@ impl Core {
             }
             self.release(pending);
             match stopped {
-                None => self.after_work(),
+                None => {}
                 Some(Stopped::Snapshot(target, waiting)) => self.snapshot(&target, waiting)?,
                 Some(Stopped::End) => return Ok(self.journal.resign()?),
             }
+            self.after_work();
         }
     }
 

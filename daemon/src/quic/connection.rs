@@ -108,7 +108,7 @@ async fn open(connecting: Connecting, parts: &Arc<ServerParts>) -> Option<(Sessi
 /// The `Hello`, or what to say of that which came instead. None: the client is gone.
 async fn first(reader: &mut FrameReader) -> Option<Result<Hello, Box<Refusal>>> {
     match reader.next().await {
-        Ok(Some(ClientFrame::Hello(hello))) => Some(check_version(hello)),
+        Ok(Some(ClientFrame::Hello(hello))) => Some(Ok(hello)),
         Ok(Some(ClientFrame::Request(..))) => Some(Err(refusal(
             RefusalCode::HelloFirst,
             "a request came before the Hello",
@@ -116,15 +116,6 @@ async fn first(reader: &mut FrameReader) -> Option<Result<Hello, Box<Refusal>>> 
         Ok(None) | Err(FrameError::Gone) => None,
         Err(FrameError::Codec(error)) => Some(Err(malformed(&error))),
     }
-}
-
-fn check_version(hello: Hello) -> Result<Hello, Box<Refusal>> {
-    if (hello.version_min..=hello.version_max).contains(&WIRE_VERSION) {
-        return Ok(hello);
-    }
-    let (min, max) = (hello.version_min, hello.version_max);
-    let detail = format!("this server speaks version {WIRE_VERSION}, the client {min} to {max}");
-    Err(refusal(RefusalCode::UnsupportedVersion, detail))
 }
 
 fn welcome(authority: Authority, parts: &ServerParts) -> Welcome {

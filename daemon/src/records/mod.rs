@@ -138,6 +138,7 @@ pub fn read_event(bytes: &[u8]) -> Result<Event, CodecError> {
 /// # Errors
 /// [`CodecError`] if a record cannot be encoded.
 pub fn replay(event: &Event) -> Result<Option<Write>, CodecError> {
+    let after = Epoch(event.epoch.0.saturating_add(1));
     let record = match &event.what {
         What::Granted(lease) | What::Changed(lease) | What::Adopted(lease) => {
             Record::PutLease(lease.clone())
@@ -148,7 +149,8 @@ pub fn replay(event: &Event) -> Result<Option<Write>, CodecError> {
             clone: word
                 .starts_with(RefusalCode::CloneFound.name())
                 .then(|| "an address that the usage log names".to_owned()),
-            hold_since: Some(Epoch(event.epoch.0.saturating_add(1))),
+            hold_since: Some(after),
+            lost_before: after,
         }),
         _ => return Ok(None),
     };

@@ -82,6 +82,7 @@ fn records() -> Vec<(&'static str, Record)> {
                 rolled_back: true,
                 clone: Some("10.0.0.2:27443".to_owned()),
                 hold_since: Some(Epoch(7)),
+                lost_before: Epoch(8),
             }),
         ),
     ]

@@ -42,6 +42,37 @@ fn l12_a_lease_from_beyond_the_head_is_adopted_and_stops_granting() {
 }
 
 #[test]
+fn l12_a_lease_from_beyond_the_head_that_is_over_is_a_proof_and_no_seat() {
+    let (mut world, lease) = rolled_back(false, |world| world.checkout(10, 1).unwrap().lease);
+    world.pass(R);
+    world.checkout(11, 5).unwrap();
+    world.checkout(12, 6).unwrap();
+    // Both seats are believed in by others: a third believer would be one too many.
+    refused(
+        world.attach(10, &lease, 1, link(1, 2)),
+        RefusalCode::LeaseEnded,
+    );
+    assert_eq!(world.seats_out(), 2);
+    assert!(world.status().stopped[0].starts_with("store-rolled-back"));
+}
+
+#[test]
+fn l12_who_comes_late_after_a_known_restore_stops_nobody() {
+    let (mut world, lease) = rolled_back(true, |world| world.checkout(10, 1).unwrap().lease);
+    world.run(3_600_000 + 108_000);
+    refused(
+        world.attach(10, &lease, 1, link(1, 2)),
+        RefusalCode::LeaseEnded,
+    );
+    world.restart();
+    refused(
+        world.attach(10, &lease, 1, link(1, 2)),
+        RefusalCode::LeaseEnded,
+    );
+    world.checkout(11, 5).unwrap();
+}
+
+#[test]
 fn l12_a_lease_is_ahead_although_the_new_life_has_caught_up() {
     let (mut world, lease) = rolled_back(false, |world| world.checkout(10, 1).unwrap().lease);
     for nonce in 20..30 {
