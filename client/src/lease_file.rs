@@ -15,7 +15,7 @@ use crate::{
     connection::{Connection, Endorsed},
     driver::fresh,
     error::Error,
-    paths::files,
+    paths::files::{self, FileLock, lock_beside},
     session::{Answer, Ask, Detached, Granted, Held, Right, Standing},
 };
 use format::Format;
@@ -73,29 +73,37 @@ struct StoredRight {
 }
 
 impl LeaseFile {
-    /// Writes a seat's lease to `path`; from then on the file holds the seat.
+    /// Writes a seat's lease to `path`; from then on the file holds the seat. Where that fails the
+    /// seat is given back, for nobody could do so later.
     pub(crate) async fn keep(
         path: &Path,
         connection: &Connection,
+        ask: &Ask,
         detached: Detached,
     ) -> Result<Self, Error> {
-        let mut file = Self::of(path, connection, detached.held).await?;
-        let secret = StoredSecret {
+        let kept = Self::store_new(path, connection, &detached).await;
+        if kept.is_err() {
+            let release = Request::Release(detached.release(fresh()?.token));
+            let _ = connection.ask_within(ask, release).await;
+        }
+        kept
+    }
+
+    async fn store_new(
+        path: &Path,
+        connection: &Connection,
+        detached: &Detached,
+    ) -> Result<Self, Error> {
+        let mut file = Self::of(path, connection, detached.held.clone()).await?;
+        file.secret = Some(StoredSecret {
             nonce: detached.nonce,
             link: StoredLink {
                 acknowledged: detached.acknowledged,
                 under_way: detached.under_way,
             },
-        };
-        file.secret = Some(secret);
+        });
         file.length_ms = detached.length_ms;
-        if let Err(error) = file.store() {
-            // Nobody could release it later.
-            let link = secret.link.step(fresh()?.token);
-            let request = file.release_request(secret.nonce, link);
-            let _ = connection.ask_within(&file.ask(), request).await;
-            return Err(error);
-        }
+        file.store()?;
         Ok(file)
     }
 
@@ -197,6 +205,7 @@ impl LeaseFile {
     /// [`Error::Refused`] with the server's reason; [`Error::NoAnswer`] or [`Error::Untrusted`] when
     /// its answer does not come or cannot be believed; [`Error::LeaseFile`].
     pub async fn renew(&mut self, client: &Client) -> Result<(), Error> {
+        let _turn = self.take_turn().await?;
         let (nonce, link) = self.begin_step()?;
         let ask = self.ask();
         let request = Request::Attach(Attach {
@@ -221,8 +230,13 @@ impl LeaseFile {
     /// # Errors
     /// As [`LeaseFile::renew`].
     pub async fn release(mut self, client: &Client) -> Result<(), Error> {
+        let _turn = self.take_turn().await?;
         let (nonce, link) = self.begin_step()?;
-        let request = self.release_request(nonce, link);
+        let request = Request::Release(Release {
+            lease: self.lease.id,
+            nonce,
+            link,
+        });
         let connection = connection(client).await?;
         match connection.ask_within(&self.ask(), request).await? {
             Answer::Released => {}
@@ -274,6 +288,25 @@ impl LeaseFile {
         self.store()
     }
 
+    /// Of several processes that use one file, one at a time takes a step, and each from where the one
+    /// before it left the chain: otherwise they would fork it (T6).
+    async fn take_turn(&mut self) -> Result<FileLock, Error> {
+        let turn = lock_beside(&self.path).await;
+        let turn = turn.map_err(|error| failed(&self.path, &error))?;
+        let now = Self::load(&self.path)?;
+        if now.lease.id != self.lease.id {
+            let path = self.path.display();
+            return Err(Error::LeaseFile(format!(
+                "{path}: it holds another lease by now; read it again"
+            )));
+        }
+        *self = Self {
+            length_ms: self.length_ms,
+            ..now
+        };
+        Ok(turn)
+    }
+
     /// The step is on disk before it is sent, so that a crash in between repeats it instead of
     /// forking the chain (T6).
     fn begin_step(&mut self) -> Result<(Nonce, Link), Error> {
@@ -291,14 +324,6 @@ impl LeaseFile {
             self.store()?;
         }
         Ok((nonce, link))
-    }
-
-    fn release_request(&self, nonce: Nonce, link: Link) -> Request {
-        Request::Release(Release {
-            lease: self.lease.id,
-            nonce,
-            link,
-        })
     }
 
     fn ask(&self) -> Ask {

@@ -88,7 +88,7 @@ impl Seat {
         let detached = detached.ok_or_else(lost)?;
         self.handle.order(Order::Forget { slot: self.slot });
         self.released = true;
-        LeaseFile::keep(path, &connection, detached).await
+        LeaseFile::keep(path, &connection, &self.shared.ask(), detached).await
     }
 
     /// Writes the lease as it is now to a file that can be verified off line and does nothing else;

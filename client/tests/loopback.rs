@@ -236,6 +236,7 @@ async fn t6_a_forked_lease_is_lost() {
     server.cut();
     until("it is lost", || !seat.state().holds()).await;
     assert_eq!(seat.state(), State::Lost(LostWhy::Forked));
+    seat.release().await.unwrap();
 }
 
 #[tokio::test]
@@ -336,7 +337,7 @@ async fn s7_a_version_that_was_not_offered_is_refused() {
 
 #[tokio::test]
 async fn t2_leases_that_are_not_what_was_asked_are_not_believed() {
-    let twists: [(&str, Twist); 8] = [
+    let twists: [(&str, Twist); 9] = [
         ("it is for another client key", |it| {
             it.client = PublicKey::from(&key(60));
         }),
@@ -353,6 +354,7 @@ async fn t2_leases_that_are_not_what_was_asked_are_not_believed() {
             it.length_ms = DurationMs::days(2);
         }),
         ("it has no length", |it| it.length_ms = DurationMs::ZERO),
+        ("another issue", |it| it.license_hash.0[0] ^= 1),
     ];
     let (server, station) = (Server::start(), Station::new());
     let client = station.connect(&server).await.unwrap();
@@ -409,6 +411,45 @@ async fn a_kept_lease_is_renewed_released_and_verified_from_its_file() {
     assert!(file.verify(&ours, &ours).is_err(), "another root");
     file.release(&client).await.unwrap();
     assert!(server.plan().leases.is_empty() && !path.exists());
+}
+
+#[tokio::test]
+async fn t6_processes_that_share_a_lease_file_take_turns_on_one_chain() {
+    let (server, station) = (Server::start(), Station::new());
+    let client = station.connect(&server).await.unwrap();
+    let directory = station.home.path().join("kept");
+    let path = directory.join("solver.lease");
+    let seat = client.checkout("solver").await.unwrap();
+    seat.keep(&path).await.unwrap();
+    let load = || LeaseFile::load(&path).unwrap();
+    let (mut one, mut two, last) = (load(), load(), load());
+    let (first, second) = tokio::join!(one.renew(&client), two.renew(&client));
+    first.and(second).unwrap();
+    last.release(&client).await.unwrap();
+    let links: Vec<_> = (server.plan().asked.iter())
+        .filter_map(|request| match request {
+            Request::Attach(attach) => Some(attach.link),
+            Request::Release(release) => Some(release.link),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(links.len(), 3);
+    for step in links.windows(2) {
+        assert_eq!(step[1].previous, step[0].next, "a branch");
+    }
+    let left = std::fs::read_dir(directory).unwrap().count();
+    assert_eq!(left, 0, "neither lease nor lock is left");
+}
+
+#[tokio::test]
+async fn a_lease_that_cannot_be_kept_is_given_back() {
+    let (server, station) = (Server::start(), Station::new());
+    let client = station.connect(&server).await.unwrap();
+    let blocked = station.home.path().join("file");
+    std::fs::write(&blocked, "").unwrap();
+    let seat = client.checkout("solver").await.unwrap();
+    seat.keep(&blocked.join("solver.lease")).await.unwrap_err();
+    assert!(server.plan().leases.is_empty());
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ pub mod envelope;
 pub mod ids;
 pub mod limits;
 pub mod names;
+pub mod printable;
 pub mod refusal;
 pub mod time;
 pub mod wire;

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::{DurationMs, WallMs};
+use crate::{
+    printable,
+    time::{DurationMs, WallMs},
+};
 
 /// A "no" that explains itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,6 +13,7 @@ pub struct Refusal {
     /// Which "no" it is.
     pub code: RefusalCode,
     /// One sentence for the person who asked, at most [`crate::limits::TEXT_BYTES_MAX`] bytes.
+    #[serde(deserialize_with = "printable::received")]
     pub detail: String,
     /// The rule that decided, when one did.
     pub rule: Option<RuleRef>,
@@ -23,6 +27,7 @@ pub struct Refusal {
     /// When asking again makes sense.
     pub retry_after_ms: Option<DurationMs>,
     /// The vendor's support message, from the license.
+    #[serde(deserialize_with = "printable::received_option")]
     pub support: Option<String>,
 }
 
@@ -53,8 +58,10 @@ impl Refusal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleRef {
     /// The rule in words.
+    #[serde(deserialize_with = "printable::received")]
     pub text: String,
     /// The file it stands in, by name.
+    #[serde(deserialize_with = "printable::received")]
     pub file: String,
     /// Its line, from 1.
     pub line: u32,
@@ -64,10 +71,13 @@ pub struct RuleRef {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HolderView {
     /// The client's own word.
+    #[serde(deserialize_with = "printable::received")]
     pub user: String,
     /// The client's own word.
+    #[serde(deserialize_with = "printable::received")]
     pub host: String,
     /// The client's own word, if it has a display.
+    #[serde(deserialize_with = "printable::received_option")]
     pub display: Option<String>,
     /// Its process number on that host.
     pub process: u32,

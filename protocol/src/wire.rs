@@ -243,7 +243,10 @@ pub enum Push {
     /// Licenses changed; what `Features` said may be old.
     FeaturesChanged,
     /// An administrator takes this lease back: finish, then release it (L7).
-    Evicted(LeaseId, String),
+    Evicted(
+        LeaseId,
+        #[serde(deserialize_with = "crate::printable::received")] String,
+    ),
 }
 
 impl ClientFrame {

@@ -3,7 +3,7 @@
 
 use crate::accounts;
 use std::ffi::OsStr;
-use usher_protocol::{limits::HOLDER_BYTES_MAX, wire::Holder};
+use usher_protocol::{limits::HOLDER_BYTES_MAX, printable::printable_char, wire::Holder};
 
 /// This login on this host, this process.
 pub fn local_holder() -> Holder {
@@ -32,7 +32,7 @@ fn account() -> String {
 fn plain(text: &OsStr) -> String {
     let mut plain = String::new();
     for c in text.to_string_lossy().chars() {
-        let c = if c.is_control() { '\u{fffd}' } else { c };
+        let c = printable_char(c);
         if plain.len() + c.len_utf8() > HOLDER_BYTES_MAX {
             break;
         }

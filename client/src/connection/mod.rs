@@ -112,7 +112,7 @@ impl Connection {
             marks: marks.clone(),
             client: dialer.public_key(),
             server: Server {
-                name: welcome::printable(&welcome.server),
+                name: welcome::bounded_name(&welcome.server),
                 address,
                 site,
                 epoch: welcome.epoch,
@@ -211,10 +211,18 @@ impl Connection {
             other => return Err(GrantError::NotEndorsed(kind(&other).to_owned())),
         };
         let endorsed = Endorsed::verify(signed, &self.inner.wanted, &self.inner.server.site)?;
-        if endorsed.verified.license != *license {
-            return Err(GrantError::NotEndorsed(
-                "it names another license".to_owned(),
-            ));
+        let names = [
+            (
+                endorsed.verified.license != *license,
+                "the server names another license",
+            ),
+            (
+                hash.is_some_and(|hash| endorsed.verified.license_hash != hash),
+                "the server names another issue of it",
+            ),
+        ];
+        if let Some((_, what)) = names.into_iter().find(|(other, _)| *other) {
+            return Err(GrantError::NotEndorsed(what.to_owned()));
         }
         self.inner
             .marks

@@ -6,6 +6,7 @@ use usher_protocol::{
     documents::endorsement::{EndorsementError, SignedEndorsement, VerifiedEndorsement},
     ids::{Fingerprint, PublicKey},
     limits::{HOLDER_BYTES_MAX, TEXT_BYTES_MAX},
+    printable::printable_char,
     refusal::{Refusal, RefusalCode},
     wire::{ClientFrame, Environment, Hello, Reply, ServerFrame, WIRE_VERSION, Welcome},
 };
@@ -118,15 +119,12 @@ fn refused(refusal: &Refusal) -> ConnectError {
 }
 
 /// A server's name for itself, safe to print and of bounded length.
-pub(super) fn printable(name: &str) -> String {
+pub(super) fn bounded_name(name: &str) -> String {
     clean(name, HOLDER_BYTES_MAX)
 }
 
 fn clean(text: &str, chars_max: usize) -> String {
-    let clean = text
-        .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c });
-    clean.take(chars_max).collect()
+    text.chars().map(printable_char).take(chars_max).collect()
 }
 
 #[cfg(test)]

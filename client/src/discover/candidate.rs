@@ -4,6 +4,7 @@
 use super::limits::CANDIDATE_ADDRS_MAX;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use usher_protocol::printable::printable_char;
 
 /// A server that may be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,16 +93,9 @@ impl Hints {
     }
 }
 
-/// A name out of the network, safe to print: no control characters (they steer terminals), at most
-/// `chars_max` characters.
+/// A name out of the network, safe to print and at most `chars_max` characters long.
 pub(super) fn printable(text: &str, chars_max: usize) -> String {
-    // Also the marks that reorder text, or a name could read as something else.
-    let odd = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    let clean = |c| if odd(c) { '\u{fffd}' } else { c };
-    text.chars().map(clean).take(chars_max).collect()
+    text.chars().map(printable_char).take(chars_max).collect()
 }
 
 /// The addresses of an advert that may be dialled, best first: routable ones before link-local

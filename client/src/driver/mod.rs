@@ -186,8 +186,11 @@ impl Driver {
                 }
             }
             Order::Release { slot, released } => {
-                if let (Some(slot), Some(released)) = (self.slots.get_mut(&slot), released) {
-                    slot.released.push(released);
+                match (self.slots.get_mut(&slot), released) {
+                    (Some(slot), Some(released)) => slot.released.push(released),
+                    // Its session is over: nothing of it is left to give back.
+                    (None, Some(released)) => released.tell(true),
+                    (_, None) => {}
                 }
                 self.feed(slot, Input::Release);
             }

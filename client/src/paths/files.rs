@@ -1,10 +1,10 @@
 //! Decides how private files come to be: whole or not at all, durable, readable by their owner
 //! alone (T6). Must not decide what stands in them.
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Whether a file was made by this call.
@@ -62,6 +62,51 @@ pub fn show_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Whatever the file system answered.
 pub fn private_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// A turn at a file that is replaced as a whole, so that it cannot carry the lock itself: a hidden
+/// file beside it does, removed when dropped.
+#[derive(Debug)]
+pub struct FileLock {
+    path: PathBuf,
+    _file: File,
+}
+
+/// Waits, on a thread of its own, until no other process or task has the turn at `path`.
+///
+/// # Errors
+/// Whatever the file system answered.
+pub async fn lock_beside(path: &Path) -> io::Result<FileLock> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    let path = path.with_file_name(format!(".{}.lock", name.to_string_lossy()));
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let wait = std::thread::Builder::new().name("usher-file-lock".to_owned());
+    // Whoever gives the wait up drops the lock as soon as it comes.
+    wait.spawn(move || drop(tell.send(lock(path))))?;
+    told.await.map_err(io::Error::other)?
+}
+
+fn lock(path: PathBuf) -> io::Result<FileLock> {
+    loop {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)?;
+        flock(&file, FlockOperation::LockExclusive)?;
+        // The one before us may have removed it between our opening and our turn.
+        if file.metadata()?.nlink() > 0 {
+            return Ok(FileLock { path, _file: file });
+        }
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // Still locked: who waits for it sees that it is gone. A leftover is harmless.
+        let _ = std::fs::remove_file(&self.path);
+    }
 }
 
 /// A complete file under a name that nobody looks for, removed when dropped.

@@ -8,7 +8,7 @@ use usher_protocol::{
 
 use super::{
     Answer, Chain, Fresh, Granted, Held, LostWhy, Outcome, Output, Phase, Right, Session, Trouble,
-    exchange::spread,
+    exchange::{SEND_GAP_MS_MIN, spread},
 };
 
 impl Session {
@@ -36,9 +36,10 @@ impl Session {
             return None;
         }
         self.chain.acknowledge();
-        // A renewal that comes after the end would be none.
+        // A renewal that comes after the end would be none; but no server can make us spin.
         let latest = DurationMs(granted.length.0 / 3 * 2);
         let renew_after = spread(granted.renew_after, fresh.jitter).min(latest);
+        let renew_after = renew_after.max(SEND_GAP_MS_MIN);
         self.exchange.next_at(c0.boot.plus(renew_after));
         let right = Right {
             since: c0,
@@ -107,7 +108,7 @@ impl Session {
         abandoned: bool,
     ) -> Option<Outcome> {
         // Our own checkout was granted, its reply lost, and the lease ran out meanwhile (L5).
-        if refusal.code == RefusalCode::LeaseEnded && !abandoned && self.exchange.tries() > 1 {
+        if refusal.code == RefusalCode::LeaseEnded && !abandoned && self.exchange.sent() > 1 {
             self.begin_anew(now, fresh);
             return None;
         }

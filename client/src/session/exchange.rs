@@ -47,9 +47,9 @@ impl Exchange {
         !self.flights.is_empty()
     }
 
-    /// Whether anything was ever sent.
-    pub(super) fn has_sent(&self) -> bool {
-        self.sent > 0
+    /// Sends ever, over however many connections.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
     }
 
     pub(super) fn tries(&self) -> u32 {
@@ -158,7 +158,7 @@ const RETRY_MS_FLOOR: u64 = 100;
 const RETRY_AFTER_MS_MAX: DurationMs = DurationMs::minutes(5);
 
 /// Between two sends that are not retries, so that no server can make us spin.
-const SEND_GAP_MS_MIN: DurationMs = DurationMs(500);
+pub(super) const SEND_GAP_MS_MIN: DurationMs = DurationMs(500);
 
 /// Answers that may still come; older sends are forgotten.
 const FLIGHTS_MAX: usize = 8;

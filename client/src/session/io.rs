@@ -6,7 +6,7 @@ use usher_protocol::{
     names::{FeatureName, LicenseId, Version},
     refusal::Refusal,
     time::{BootMs, DurationMs},
-    wire::{Environment, Holder, Request},
+    wire::{Environment, Holder, Link, Release, Request},
 };
 
 use super::state::Change;
@@ -144,4 +144,18 @@ pub struct Detached {
     pub under_way: Option<Token>,
     /// The length wished for.
     pub length_ms: Option<DurationMs>,
+}
+
+impl Detached {
+    /// Gives the seats back; `fresh` is used only if no step is under way (T6).
+    pub fn release(&self, fresh: Token) -> Release {
+        Release {
+            lease: self.held.granted.id,
+            nonce: self.nonce,
+            link: Link {
+                previous: self.acknowledged,
+                next: self.under_way.unwrap_or(fresh),
+            },
+        }
+    }
 }

@@ -175,7 +175,7 @@ impl Session {
 
     /// Whether a server was ever asked.
     pub fn has_asked(&self) -> bool {
-        self.exchange.has_sent()
+        self.exchange.sent() > 0
     }
 
     /// The last "not now" that the checkout got, if it got one.

@@ -1,5 +1,7 @@
 //! The session by rule, on virtual clocks.
 
+mod retry;
+
 use super::*;
 use usher_protocol::{
     envelope::Signed,
@@ -264,25 +266,6 @@ fn l2_retries_come_after_5_10_20_and_then_every_30_seconds() {
     }
     assert_eq!(gaps, [5_000, 10_000]);
     assert_eq!(world.state(), State::Renewing(Trouble::NoAnswer));
-}
-
-#[test]
-fn l2_a_busy_server_is_asked_later_and_not_sooner_than_it_said() {
-    let (mut world, _) = World::holding();
-    let send = world.run_until_sent();
-    let mut refusal = Refusal::new(RefusalCode::Busy, "later");
-    refusal.retry_after_ms = Some(DurationMs::seconds(17));
-    let before = world.now;
-    let busy = Answer::Refused(Box::new(refusal));
-    let output = world.feed(Input::Answered(send.attempt, busy));
-    assert!(matches!(
-        output.change,
-        Some(Change::Renewing(Trouble::Refused(_)))
-    ));
-    let again = world.run_until_sent();
-    assert_eq!(world.at(before), 17_000);
-    let output = world.feed(Input::Answered(again.attempt, granted(1, LENGTH)));
-    assert_eq!(output.change, Some(Change::Active));
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use serde::Deserialize;
 
+use crate::printable::{printable, printable_char};
+
 /// Why a text is not the document it should be: what is wrong, where, and what was expected.
 ///
 /// Shown, it has the line and a caret under the place.
@@ -46,9 +48,9 @@ impl TextError {
             .chars()
             .skip(hidden)
             .take(COLUMNS);
-        let source: String = source.map(printable).collect();
+        let source: String = source.map(printable_char).collect();
         let carets = text[start..end].chars().count().clamp(1, COLUMNS_BEFORE);
-        let message: String = message.chars().map(printable).collect();
+        let message: String = printable(message);
         let margin = " ".repeat(line.to_string().len());
         let shown = format!(
             "line {line}: {message}\n{margin} |\n{line} | {source}\n{margin} | {}{}",
@@ -76,11 +78,6 @@ impl std::fmt::Display for TextError {
 }
 
 impl std::error::Error for TextError {}
-
-/// A stranger's file must not steer the terminal that its faults are shown on.
-fn printable(c: char) -> char {
-    if c.is_control() { '\u{fffd}' } else { c }
-}
 
 const COLUMNS: usize = 100;
 const COLUMNS_BEFORE: usize = 60;
