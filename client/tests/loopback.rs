@@ -338,7 +338,7 @@ async fn s7_a_version_that_was_not_offered_is_refused() {
 #[tokio::test]
 async fn t2_leases_that_are_not_what_was_asked_are_not_believed() {
     let twists: [(&str, Twist); 9] = [
-        ("it is for another client key", |it| {
+        ("wrong-device", |it| {
             it.client = PublicKey::from(&key(60));
         }),
         ("it is for another number of seats", |it| it.seats = 7),
@@ -439,6 +439,33 @@ async fn t6_processes_that_share_a_lease_file_take_turns_on_one_chain() {
     }
     let left = std::fs::read_dir(directory).unwrap().count();
     assert_eq!(left, 0, "neither lease nor lock is left");
+}
+
+#[tokio::test]
+async fn stock_openssl_checks_a_kept_lease_as_documented() {
+    let (server, station) = (Server::start(), Station::new());
+    let client = station.connect(&server).await.unwrap();
+    let seat = client.checkout("solver").await.unwrap();
+    let path = station.home.path().join("solver.lease");
+    seat.keep(&path).await.unwrap();
+    let page = include_str!("../../docs/formats.md");
+    let (_, below) = page
+        .split_once("### Checking a lease with openssl")
+        .unwrap();
+    let script = below.split("```").nth(1).unwrap();
+    let script = script.strip_prefix("sh\n").unwrap();
+    let checked = |root: PublicKey| {
+        std::process::Command::new("sh")
+            .args(["-eu", "-c", script])
+            .env("ROOT", root.to_string())
+            .env("SITE", PublicKey::from(&key(2)).to_string())
+            .current_dir(station.home.path())
+            .output()
+            .unwrap()
+    };
+    let genuine = checked(PublicKey::from(&key(1)));
+    assert!(genuine.status.success(), "{genuine:?}");
+    assert!(!checked(PublicKey::from(&key(50))).status.success());
 }
 
 #[tokio::test]

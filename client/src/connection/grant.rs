@@ -70,10 +70,6 @@ impl Connection {
     fn check_asked(&self, lease: &Lease, expected: &Expected) -> Result<(), GrantError> {
         let ask = &expected.ask;
         let differs = [
-            (
-                lease.client != self.inner.client,
-                "it is for another client key",
-            ),
             (lease.feature != ask.feature, "it is for another feature"),
             (
                 lease.environment != ask.environment,
@@ -98,30 +94,23 @@ impl Connection {
 
     fn check_authority(
         &self,
-        lease: &Lease,
+        lease: &VerifiedLease,
         endorsement: &VerifiedEndorsement,
     ) -> Result<(), GrantError> {
         let feature = endorsement
             .feature(&lease.feature)
             .ok_or(GrantError::Exceeds("its license does not have the feature"))?;
+        lease.check_endorsed(endorsement, &self.inner.client)?;
         let exceeds = [
-            (lease.root != endorsement.root, "it is of another vendor"),
-            (
-                lease.environment != endorsement.environment,
-                "its license is of another environment",
-            ),
             (
                 lease.epoch != self.inner.server.epoch,
                 "it is of another life of the server",
             ),
             (lease.length_ms == DurationMs::ZERO, "it has no length"),
+            // A borrow may last longer, and nobody asked for one.
             (
                 lease.length_ms > feature.lease_ms_max,
                 "it is longer than allowed",
-            ),
-            (
-                feature.expires.is_some_and(|end| lease.not_after > end),
-                "it outlives its license",
             ),
         ];
         match exceeds.into_iter().find(|(exceeds, _)| *exceeds) {

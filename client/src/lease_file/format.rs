@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::Path;
 use usher_protocol::{
     codec,
+    documents::endorsement::SignedEndorsement,
     time::{BootMs, DurationMs, Now, WallMs},
 };
 
@@ -18,6 +19,7 @@ pub(super) struct Format {
     number: u8,
     root: String,
     server: String,
+    certificate: String,
     endorsement: String,
     lease: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,7 +55,8 @@ impl Format {
             number: FORMAT,
             root: file.root.to_string(),
             server: file.server.clone(),
-            endorsement: wrap(&file.endorsement)?,
+            certificate: wrap(&file.endorsement.certificate)?,
+            endorsement: wrap(&file.endorsement.endorsement)?,
             lease: wrap(&file.signed)?,
             length_ms_wished: file.length_ms.map(|length| length.0),
             secret: file.secret.as_ref().map(Secret::of),
@@ -90,7 +93,10 @@ impl Format {
             path: path.to_owned(),
             root: self.root.parse().map_err(text)?,
             server: self.server,
-            endorsement: unwrap(&self.endorsement)?,
+            endorsement: SignedEndorsement {
+                certificate: unwrap(&self.certificate)?,
+                endorsement: unwrap(&self.endorsement)?,
+            },
             signed,
             lease,
             secret: self.secret.map(Secret::into_stored).transpose()?,

@@ -31,9 +31,6 @@ pub enum VerifyError {
     /// The site's word for the client does not stand.
     #[error(transparent)]
     Lease(#[from] LeaseError),
-    /// The two do not belong together.
-    #[error("the lease and its license do not belong together: {0}")]
-    Mismatch(&'static str),
 }
 
 impl LeaseFile {
@@ -45,32 +42,15 @@ impl LeaseFile {
     pub fn verify(&self, root: &PublicKey, ours: &PublicKey) -> Result<Proven, VerifyError> {
         let endorsement = VerifiedEndorsement::verify(&self.endorsement, root)?;
         let lease = VerifiedLease::verify(&self.signed, &endorsement.site)?;
-        let feature = endorsement
-            .feature(&lease.feature)
-            .ok_or(VerifyError::Mismatch(
-                "the license does not have the feature",
-            ))?;
-        let outlives = feature.expires.is_some_and(|end| lease.not_after > end);
-        let mismatches = [
-            (lease.root != endorsement.root, "another vendor"),
-            (lease.license != endorsement.license, "another license"),
-            (
-                lease.license_hash != endorsement.license_hash,
-                "another issue of the license",
-            ),
-            (
-                lease.environment != endorsement.environment,
-                "another environment",
-            ),
-            (outlives, "the lease outlives its license"),
-        ];
-        match mismatches.into_iter().find(|(found, _)| *found) {
-            Some((_, what)) => Err(VerifyError::Mismatch(what)),
-            None => Ok(Proven {
-                is_ours: lease.client == *ours,
-                endorsement,
-                lease,
-            }),
-        }
+        let is_ours = match lease.check_endorsed(&endorsement, ours) {
+            Ok(()) => true,
+            Err(LeaseError::WrongDevice) => false,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Proven {
+            endorsement,
+            lease,
+            is_ours,
+        })
     }
 }

@@ -136,21 +136,35 @@ impl VerifiedLease {
         client: &PublicKey,
     ) -> Result<Self, LeaseError> {
         let lease = Self::verify(signed, &endorsement.site)?;
-        let same_license = lease.root == endorsement.root
-            && lease.license == endorsement.license
-            && lease.license_hash == endorsement.license_hash;
+        lease.check_endorsed(endorsement, client)?;
+        Ok(lease)
+    }
+
+    /// The same of a lease whose signature by the endorsed site key was verified already. Of several
+    /// faults the other device is named last: such a lease is genuine.
+    ///
+    /// # Errors
+    /// [`LeaseError`].
+    pub fn check_endorsed(
+        &self,
+        endorsement: &VerifiedEndorsement,
+        client: &PublicKey,
+    ) -> Result<(), LeaseError> {
+        let same_license = self.root == endorsement.root
+            && self.license == endorsement.license
+            && self.license_hash == endorsement.license_hash;
         if !same_license {
-            let found = lease.license.clone();
+            let found = self.license.clone();
             return Err(LeaseError::OtherLicense { found });
         }
-        if lease.environment != endorsement.environment {
+        if self.environment != endorsement.environment {
             return Err(LeaseError::OtherEnvironment);
         }
-        if lease.client != *client {
+        self.check_lengths(endorsement)?;
+        if self.client != *client {
             return Err(LeaseError::WrongDevice);
         }
-        lease.check_lengths(endorsement)?;
-        Ok(lease)
+        Ok(())
     }
 
     fn check_lengths(&self, endorsement: &VerifiedEndorsement) -> Result<(), LeaseError> {
