@@ -110,7 +110,7 @@ impl Error {
                 "try again, and if it lasts, ask the server's admin for `usherd status`".into()
             }
             Self::Untrusted(_) => {
-                "ask the server's admin for `usherd doctor`, and do not use this server until then"
+                "do not use this server until its admin has looked at it: `usherd status`, and the log"
                     .into()
             }
             Self::Refused(refusal) => refusal_step(refusal),

@@ -350,7 +350,7 @@ async fn t2_leases_that_are_not_what_was_asked_are_not_believed() {
         }),
         ("it answers another step", |it| it.token.0[0] ^= 1),
         ("it is of another life of the server", |it| it.epoch.0 += 1),
-        ("it is longer than allowed", |it| {
+        ("and the license allows 1h", |it| {
             it.length_ms = DurationMs::days(2);
         }),
         ("it has no length", |it| it.length_ms = DurationMs::ZERO),

@@ -53,7 +53,7 @@ impl Connection {
         let endorsed = self
             .endorsed(&lease.license, Some(lease.license_hash))
             .await?;
-        self.check_asked(&lease, expected)?;
+        Self::check_asked(&lease, expected)?;
         self.check_authority(&lease, &endorsed.verified)?;
         Ok(Granted {
             id: lease.id,
@@ -67,7 +67,7 @@ impl Connection {
         })
     }
 
-    fn check_asked(&self, lease: &Lease, expected: &Expected) -> Result<(), GrantError> {
+    fn check_asked(lease: &Lease, expected: &Expected) -> Result<(), GrantError> {
         let ask = &expected.ask;
         let differs = [
             (lease.feature != ask.feature, "it is for another feature"),
@@ -97,10 +97,8 @@ impl Connection {
         lease: &VerifiedLease,
         endorsement: &VerifiedEndorsement,
     ) -> Result<(), GrantError> {
-        let feature = endorsement
-            .feature(&lease.feature)
-            .ok_or(GrantError::Exceeds("its license does not have the feature"))?;
         lease.check_endorsed(endorsement, &self.inner.client)?;
+        let feature = endorsement.feature(&lease.feature);
         let exceeds = [
             (
                 lease.epoch != self.inner.server.epoch,
@@ -109,7 +107,7 @@ impl Connection {
             (lease.length_ms == DurationMs::ZERO, "it has no length"),
             // A borrow may last longer, and nobody asked for one.
             (
-                lease.length_ms > feature.lease_ms_max,
+                feature.is_none_or(|it| lease.length_ms > it.lease_ms_max),
                 "it is longer than allowed",
             ),
         ];
