@@ -21,11 +21,12 @@ pub(crate) fn sync_file(file: &Path) -> Result<(), JournalError> {
         .map_err(JournalError::io("sync", file))
 }
 
-/// Creates `directory` (0700) with its parents, durably.
+/// Creates `directory` (0700) with its parents, each name durable (S1).
 pub(crate) fn create_directory(directory: &Path) -> Result<(), JournalError> {
     if directory.is_dir() {
         return Ok(());
     }
+    create_directory(parent_of(directory))?;
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
