@@ -76,8 +76,9 @@ pub const LINGER_MS: DurationMs = DurationMs(300);
 /// When drained clients are told to come back: a restart takes about a second.
 pub const DRAIN_RECONNECT_MS: DurationMs = DurationMs::seconds(2);
 
-/// Between two questions to the same possible clone (L12).
-pub const CLONE_CHECK_MS: DurationMs = DurationMs::minutes(5);
+/// Between two questions to the same possible clone (L12): less than the advert's minute between two
+/// sightings of it, so that one lost handshake costs a minute and no more.
+pub const CLONE_CHECK_MS: DurationMs = DurationMs::seconds(45);
 
 /// Adverts of possible clones that wait to be asked.
 pub const CLONE_CHECKS_WAITING_MAX: usize = 32;

@@ -3,6 +3,7 @@
 //! Every decode has a limit and must consume every byte; nothing else in the tree may name `bincode`.
 //! Frames and stored records start with a version byte and a kind byte, written here too.
 
+use bincode::error::DecodeError;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::limits::{FRAME_BYTES_MAX, LICENSE_BYTES_MAX};
@@ -42,7 +43,7 @@ pub enum CodecError {
 /// Only for values that cannot be represented, such as a sequence of unknown length.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
     bincode::serde::encode_to_vec(value, CONFIG)
-        .map_err(|error| CodecError::Malformed(error.to_string()))
+        .map_err(|_| CodecError::Malformed("a value that cannot be represented".to_owned()))
 }
 
 /// Decodes a value that must fill `bytes` exactly.
@@ -51,10 +52,22 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
 /// [`CodecError::Malformed`] for bytes that are no such value, [`CodecError::Trailing`] when some remain.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let (value, consumed) = bincode::serde::decode_from_slice(bytes, CONFIG)
-        .map_err(|error| CodecError::Malformed(error.to_string()))?;
+        .map_err(|error| CodecError::Malformed(words(error)))?;
     match bytes.len() - consumed {
         0 => Ok(value),
         left => Err(CodecError::Trailing(left)),
+    }
+}
+
+/// What people read of it; the decoder's own words are for its makers.
+fn words(error: DecodeError) -> String {
+    match error {
+        DecodeError::UnexpectedEnd { .. } => "they end too early".to_owned(),
+        DecodeError::LimitExceeded => "they announce more than may follow".to_owned(),
+        DecodeError::Utf8 { .. } => "a text in them is not UTF-8".to_owned(),
+        DecodeError::OtherString(words) => words,
+        DecodeError::Other(words) => words.to_owned(),
+        _ => "a value in them is out of range".to_owned(),
     }
 }
 
@@ -139,6 +152,20 @@ mod tests {
         assert!(decode::<Vec<u8>>(&bytes).is_err());
         assert!(decode::<Vec<u64>>(&bytes).is_err());
         assert!(decode::<String>(&bytes).is_err());
+    }
+
+    #[test]
+    fn malformed_bytes_are_told_in_words() {
+        let words = |bytes: &[u8]| decode::<(crate::ids::PublicKey, String)>(bytes).unwrap_err();
+        assert_eq!(
+            words(&[1]).to_string(),
+            "malformed bytes: they end too early"
+        );
+        assert!(
+            words(&[0; 40])
+                .to_string()
+                .contains("weak Ed25519 public key")
+        );
     }
 
     #[test]

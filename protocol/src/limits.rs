@@ -91,6 +91,10 @@ pub const HANDSHAKE_MS_MAX: DurationMs = DurationMs::seconds(5);
 /// How often an idle client shows itself: some NATs forget a path after 30 s.
 pub const KEEP_ALIVE_MS: DurationMs = DurationMs::seconds(20);
 
+/// What a round trip is taken for before one was measured: a slow local network's. A lost first packet
+/// is sent again after three of these, so that a server that restarts is not waited for by the second.
+pub const INITIAL_RTT_MS: DurationMs = DurationMs(100);
+
 /// A connection silent for longer is gone: three keep-alives may be lost.
 pub const IDLE_MS_MAX: DurationMs = DurationMs::seconds(65);
 

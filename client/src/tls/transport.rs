@@ -33,7 +33,8 @@ fn shared() -> TransportConfig {
         .crypto_buffer_size(limits::HANDSHAKE_BYTES_MAX)
         .datagram_receive_buffer_size(None)
         .datagram_send_buffer_size(0)
-        .max_idle_timeout(Some(idle_timeout()));
+        .max_idle_timeout(Some(idle_timeout()))
+        .initial_rtt(limits::INITIAL_RTT_MS.to_std());
     transport
 }
 
