@@ -1,6 +1,13 @@
 //! Hears administrators: one task for each connection, one answer for each line.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
@@ -276,9 +283,7 @@ impl AdminParts {
                 "cannot make {path}: {error}; let the user that runs usherd write there"
             ));
         }
-        // The clock makes the name new: an existing file would be an error of the journal.
-        let name = format!("usherd-{}.snapshot", Clock::new().now().wall.0);
-        match self.core.snapshot(self.backups.join(name)).await {
+        match self.core.snapshot(new_backup(&self.backups)).await {
             Ok(info) => Answer::Backup(BackupReport {
                 path: info.path,
                 bytes: info.bytes,
@@ -287,6 +292,20 @@ impl AdminParts {
                 log_number: info.header.log.number,
             }),
             Err(message) => Answer::failed(message),
+        }
+    }
+}
+
+/// A name that no backup has: an existing file would be an error of the journal, which ends the daemon
+/// (L13). Neither two backups at once nor a wall clock set back may do that.
+fn new_backup(directory: &Path) -> PathBuf {
+    static BACKUPS: AtomicU64 = AtomicU64::new(1);
+    loop {
+        let count = BACKUPS.fetch_add(1, Relaxed);
+        let wall = Clock::new().now().wall.0;
+        let path = directory.join(format!("usherd-{wall}-{count}.snapshot"));
+        if !path.exists() {
+            return path;
         }
     }
 }

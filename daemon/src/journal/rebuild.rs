@@ -6,6 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
 use super::meta::Meta;
 use super::open;
 use super::restore::{Rebuilt, give_all};
@@ -56,14 +58,10 @@ pub(super) fn put_in_place(
         store: paths.state.join("store.new"),
         ..paths.clone()
     };
-    if building.store.exists() {
-        fs::remove_dir_all(&building.store)
-            .map_err(JournalError::io("remove the unfinished", &building.store))?;
-    }
+    // An unfinished one, or the old store of a swap that a crash cut in two: kept either way.
+    move_aside(&building.store, epoch)?;
     build(&building, &state, &meta, options)?;
-    let replaced_store = move_aside(&paths.store, epoch)?;
-    fs::rename(&building.store, &paths.store)
-        .map_err(JournalError::io("put in place", &paths.store))?;
+    let replaced_store = swap(&building.store, &paths.store, epoch)?;
     files::sync_directory(&paths.state)?;
     let kept: Vec<&Path> = [&replaced_store, &replaced_log]
         .into_iter()
@@ -118,16 +116,34 @@ fn build(
     ))
 }
 
+/// Puts the finished store in place and keeps the old one aside. Where the file system can exchange two
+/// names at once, no crash leaves the directory without a store.
+fn swap(finished: &Path, store: &Path, epoch: u64) -> Result<Option<PathBuf>, JournalError> {
+    let exchanged = renameat_with(CWD, finished, CWD, store, RenameFlags::EXCHANGE);
+    if exchanged.is_ok() {
+        files::sync_directory(files::parent_of(store))?;
+        return move_aside_as(finished, store, epoch);
+    }
+    let replaced = move_aside(store, epoch)?;
+    fs::rename(finished, store).map_err(JournalError::io("put in place", store))?;
+    Ok(replaced)
+}
+
 /// Renames `path` after the epoch that replaces it; `None` when there is nothing.
 fn move_aside(path: &Path, epoch: u64) -> Result<Option<PathBuf>, JournalError> {
     if !path.exists() {
         return Ok(None);
     }
-    let mut aside = files::with_suffix(path, &format!(".replaced-{epoch}"));
+    move_aside_as(path, path, epoch)
+}
+
+/// Renames `path` to what `name` becomes once it is replaced.
+fn move_aside_as(path: &Path, name: &Path, epoch: u64) -> Result<Option<PathBuf>, JournalError> {
+    let mut aside = files::with_suffix(name, &format!(".replaced-{epoch}"));
     let mut again = 1;
     while aside.exists() {
         again += 1;
-        aside = files::with_suffix(path, &format!(".replaced-{epoch}-{again}"));
+        aside = files::with_suffix(name, &format!(".replaced-{epoch}-{again}"));
     }
     fs::rename(path, &aside).map_err(JournalError::io("move aside", path))?;
     files::sync_directory(files::parent_of(path))?;
