@@ -1,6 +1,6 @@
 //! The library's front door: connect with a vendor key, check seats out (DESIGN 1).
 //!
-//! Must not decide whether a lease stands: that is the session's, read through [`Seat`].
+//! Must not decide whether a lease stands: that is the session's, read through [`crate::Seat`].
 
 mod checkout;
 mod holder;
