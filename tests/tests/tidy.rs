@@ -161,16 +161,15 @@ fn the_lock_file_stays_small_and_from_one_source() {
         count <= LOCKED_CRATES_MAX,
         "{count} crates locked, at most {LOCKED_CRATES_MAX}"
     );
-    for source in crates
+    let sources: BTreeSet<_> = crates
         .values()
         .flatten()
         .filter_map(|found| found.source.as_deref())
-    {
-        assert!(
-            source.contains("crates.io-index"),
-            "unknown source {source}"
-        );
-    }
+        .collect();
+    assert!(
+        sources.len() == 1 && sources.iter().all(|source| source.starts_with("registry+")),
+        "one registry and nothing else: {sources:?}"
+    );
 }
 
 #[test]
