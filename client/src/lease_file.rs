@@ -221,7 +221,7 @@ impl LeaseFile {
             Answer::Granted(granted) => self.extended(c0, *granted, &connection).await,
             Answer::Refused(refusal) => Err(Error::Refused(refusal)),
             Answer::Released => Err(Error::Untrusted("a release instead of a lease".to_owned())),
-            Answer::Unusable(reason) => Err(Error::Untrusted(reason)),
+            Answer::Unusable(reason, _) => Err(Error::Untrusted(reason)),
         }
     }
 
@@ -245,7 +245,7 @@ impl LeaseFile {
             Answer::Granted(_) => {
                 return Err(Error::Untrusted("a lease instead of a release".to_owned()));
             }
-            Answer::Unusable(reason) => return Err(Error::Untrusted(reason)),
+            Answer::Unusable(reason, _) => return Err(Error::Untrusted(reason)),
         }
         self.forget()
     }

@@ -9,7 +9,13 @@
 mod server;
 
 use server::{Server, key, vendor_key};
-use std::{sync::mpsc, time::Duration};
+use std::{
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
 use usher_client::{
     Builder, Change, Client, Error, LeaseFile, LostWhy, State,
     clock::Clock,
@@ -358,16 +364,35 @@ async fn t2_leases_that_are_not_what_was_asked_are_not_believed() {
     ];
     let (server, station) = (Server::start(), Station::new());
     let client = station.connect(&server).await.unwrap();
-    server.plan().seats = 100;
     for (said, twist) in twists {
         server.plan().twists = Some(twist);
         let error = client.checkout("solver").await.unwrap_err().to_string();
         assert!(error.contains(said), "{said}: {error}");
+        assert!(
+            server.plan().leases.is_empty(),
+            "{said}: it costs the pool a seat"
+        );
     }
     server.plan().twists = None;
     server.plan().forges = true;
     let error = client.checkout("solver").await.unwrap_err().to_string();
     assert!(error.contains("not signed by this site"), "{error}");
+}
+
+#[tokio::test]
+async fn t2_a_license_replaced_between_grant_and_endorsement_costs_nothing() {
+    static REPLACED: AtomicBool = AtomicBool::new(false);
+    let (server, station) = (Server::start(), Station::new());
+    let client = station.connect(&server).await.unwrap();
+    server.plan().twists = Some(|it| {
+        if !REPLACED.swap(true, Ordering::SeqCst) {
+            it.license_hash.0[0] ^= 1;
+        }
+    });
+    let seat = client.checkout("solver").await.unwrap();
+    assert_eq!(seat.state(), State::Active);
+    assert!(REPLACED.load(Ordering::SeqCst));
+    assert_eq!(server.plan().leases.len(), 1);
 }
 
 #[tokio::test]

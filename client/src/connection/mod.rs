@@ -161,16 +161,18 @@ impl Connection {
         let reply = self.call(request).await?;
         Ok(match (reply, expected) {
             (Reply::Granted(grant), Some(expected)) => {
+                let named = grant::shown(&grant.lease.body);
                 match self.verify_grant(grant, &expected).await {
                     Ok(granted) => Answer::Granted(Box::new(granted)),
                     Err(GrantError::Call(error)) => return Err(error),
-                    Err(error) => Answer::Unusable(error.to_string()),
+                    Err(error) => Answer::Unusable(error.to_string(), named),
                 }
             }
             (Reply::Released, _) => Answer::Released,
             (Reply::Refused(refusal), _) => Answer::Refused(Box::new(refusal)),
             (other, _) => {
-                Answer::Unusable(format!("an answer to another question: {}", kind(&other)))
+                let why = format!("an answer to another question: {}", kind(&other));
+                Answer::Unusable(why, None)
             }
         })
     }

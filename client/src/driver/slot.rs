@@ -124,11 +124,16 @@ impl Slot {
 
     /// Tells the caller why there is nothing.
     pub(super) fn disappoint(&mut self) {
-        let refused = self.shared.session().last_no().cloned();
-        let error = match (self.unreachable.take(), refused) {
-            (Some(error), _) => error,
-            (None, Some(refusal)) => Error::Refused(Box::new(refusal)),
-            (None, None) => Error::NoAnswer("no answer to the checkout in time".to_owned()),
+        let (refused, unbelieved) = {
+            let session = self.shared.session();
+            let unbelieved = session.unbelieved().map(str::to_owned);
+            (session.last_no().cloned(), unbelieved)
+        };
+        let error = match (self.unreachable.take(), unbelieved, refused) {
+            (_, Some(reason), _) => Error::Untrusted(reason),
+            (Some(error), None, _) => error,
+            (None, None, Some(refusal)) => Error::Refused(Box::new(refusal)),
+            (None, None, None) => Error::NoAnswer("no answer to the checkout in time".to_owned()),
         };
         self.answer(Err(error));
     }

@@ -2,12 +2,14 @@
 //! calls for another checkout. Must not judge whether a lease is genuine: that is done before.
 
 use usher_protocol::{
+    ids::LeaseId,
     refusal::{Refusal, RefusalCode},
     time::{DurationMs, Now},
 };
 
 use super::{
     Answer, Chain, Fresh, Granted, Held, LostWhy, Outcome, Output, Phase, Right, Session, Trouble,
+    Unbelieved,
     exchange::{SEND_GAP_MS_MIN, spread},
 };
 
@@ -27,7 +29,7 @@ impl Session {
             Answer::Granted(granted) => self.granted(now, c0, fresh, *granted),
             Answer::Released => self.released(),
             Answer::Refused(refusal) => self.refused(now, fresh, refusal),
-            Answer::Unusable(reason) => self.unusable(now, reason),
+            Answer::Unusable(reason, lease) => self.unusable(now, reason, lease),
         };
     }
 
@@ -46,6 +48,7 @@ impl Session {
             length: granted.length,
         };
         self.held = Some(Held { right, granted });
+        self.unbelieved = None;
         self.trouble = None;
         self.attached = true;
         match self.phase {
@@ -71,7 +74,7 @@ impl Session {
         };
         self.phase = Phase::Over(why.clone());
         self.exchange.rest();
-        Some(Outcome::Released)
+        Some(self.given_back(Outcome::Released))
     }
 
     fn refused(&mut self, now: Now, fresh: Fresh, refusal: Box<Refusal>) -> Option<Outcome> {
@@ -94,7 +97,7 @@ impl Session {
                 }
                 // Whatever the reason, the server does not count this lease as ours any more.
                 self.phase = Phase::Over(why);
-                Some(Outcome::Released)
+                Some(self.given_back(Outcome::Released))
             }
             Phase::Over(_) => None,
         }
@@ -161,15 +164,68 @@ impl Session {
         }
     }
 
-    fn unusable(&mut self, now: Now, reason: String) -> Option<Outcome> {
+    fn unusable(&mut self, now: Now, why: String, lease: Option<LeaseId>) -> Option<Outcome> {
         let length = self.length();
         self.exchange.put_off_for(now.boot, length, None);
         self.missed();
-        if let Phase::Asking { abandoned: None } = self.phase {
+        match self.phase {
+            Phase::Asking { abandoned } => {
+                let is_first = self.disbelieve(why, lease);
+                self.asking_unbelieved(now, is_first, abandoned.is_some())
+            }
+            // It is being asked for again, under the same nonce.
+            Phase::Lapsed { anew: true, .. } => {
+                self.disbelieve(why, lease);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Its license may have been replaced between the grant and the question for its endorsement:
+    /// the same checkout once more is the same lease, of the newer issue (L5). What is not believed
+    /// then is given back before that is told, for the daemon counts it as out.
+    fn asking_unbelieved(&mut self, now: Now, is_first: bool, abandoned: bool) -> Option<Outcome> {
+        if is_first && !abandoned {
+            self.exchange.restart(now.boot);
+        } else if self.named_in_vain().is_some() {
+            let why = if abandoned {
+                LostWhy::Released
+            } else {
+                LostWhy::Ended
+            };
+            self.exchange.restart(now.boot);
+            self.phase = self.releasing(now, why);
+        } else if !abandoned {
             self.finish(LostWhy::Ended);
-            return Some(Outcome::Unusable(reason));
+            return Some(self.given_back(Outcome::GaveUp));
         }
         None
+    }
+
+    /// Notes it; true for the first of this checkout.
+    fn disbelieve(&mut self, reason: String, lease: Option<LeaseId>) -> bool {
+        let before = self.unbelieved.take();
+        let is_first = before.is_none();
+        self.unbelieved = Some(Unbelieved {
+            reason,
+            lease: lease.or(before.and_then(|it| it.lease)),
+            site: self.connected,
+        });
+        is_first
+    }
+
+    /// The lease that the checkout under way brought and that was not believed.
+    pub(super) fn named_in_vain(&self) -> Option<LeaseId> {
+        self.unbelieved.as_ref().and_then(|it| it.lease)
+    }
+
+    /// What to tell at the end of a release: whose checkout was not believed waits to hear that.
+    pub(super) fn given_back(&self, otherwise: Outcome) -> Outcome {
+        match (&self.unbelieved, &self.phase) {
+            (Some(it), Phase::Over(LostWhy::Ended)) => Outcome::Unusable(it.reason.clone()),
+            _ => otherwise,
+        }
     }
 
     pub(super) fn lapse_anew(&mut self, now: Now, fresh: Fresh, why: LostWhy) {
@@ -182,6 +238,7 @@ impl Session {
     fn begin_anew(&mut self, now: Now, fresh: Fresh) {
         self.nonce = fresh.nonce;
         self.chain = Chain::new(fresh.token);
+        self.unbelieved = None;
         self.attached = false;
         self.exchange.rest();
         self.exchange.hurry(now.boot);

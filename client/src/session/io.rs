@@ -65,8 +65,9 @@ pub enum Answer {
     Released,
     /// No.
     Refused(Box<Refusal>),
-    /// Something that could not be believed: it counts as no answer, and the text says why.
-    Unusable(String),
+    /// Something that could not be believed: it counts as no answer, and the text says why. If it
+    /// was a lease, the name that lease gives itself: the daemon counts its seats as out.
+    Unusable(String, Option<LeaseId>),
 }
 
 /// A verified lease and what to do about it.
@@ -123,7 +124,8 @@ pub enum Outcome {
     Granted,
     /// The checkout got a "no".
     Refused(Box<Refusal>),
-    /// The checkout got an answer that cannot be believed, and why.
+    /// The checkout got answers that cannot be believed, and why; told once the lease they were
+    /// about is given back, or the daemon does not take it.
     Unusable(String),
     /// The seat is back.
     Released,

@@ -47,6 +47,8 @@ pub struct Session {
     trouble: Option<Trouble>,
     /// The last "not now" to the checkout, for a caller whose patience ends first.
     last_no: Option<Box<Refusal>>,
+    /// The last answer to the checkout under way that was not believed.
+    unbelieved: Option<Unbelieved>,
     reported: Option<State>,
 }
 
@@ -57,6 +59,15 @@ pub struct Held {
     pub right: Right,
     /// The lease and what came with it.
     pub granted: Granted,
+}
+
+/// An answer to a checkout that was not believed. The daemon may have granted it all the same.
+#[derive(Debug, Clone)]
+struct Unbelieved {
+    reason: String,
+    /// What to give back, and to whom.
+    lease: Option<LeaseId>,
+    site: Option<PublicKey>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +100,7 @@ impl Session {
             held: None,
             trouble: None,
             last_no: None,
+            unbelieved: None,
             reported: None,
         }
     }
@@ -183,9 +195,15 @@ impl Session {
         self.last_no.as_deref()
     }
 
+    /// Why the last answer to the checkout was not believed, if it was not.
+    pub fn unbelieved(&self) -> Option<&str> {
+        self.unbelieved.as_ref().map(|it| it.reason.as_str())
+    }
+
     /// The site that must answer if the running lease is to be extended; none when any will do.
     pub fn site_needed(&self) -> Option<PublicKey> {
-        let site = self.held.as_ref().map(|held| held.granted.site);
+        let unbelieved = self.unbelieved.as_ref().and_then(|it| it.site);
+        let site = unbelieved.or_else(|| self.held.as_ref().map(|held| held.granted.site));
         site.filter(|_| matches!(self.phase, Phase::Holding | Phase::Releasing { .. }))
     }
 
@@ -271,6 +289,10 @@ impl Session {
             Phase::Lapsed { anew: true, .. } if self.exchange.is_waiting() => Phase::Asking {
                 abandoned: Some(now.boot),
             },
+            Phase::Lapsed { anew: true, .. } if self.named_in_vain().is_some() => {
+                self.exchange.restart(now.boot);
+                self.releasing(now, LostWhy::Released)
+            }
             Phase::Holding | Phase::Lapsed { anew: false, .. } => {
                 self.exchange.restart(now.boot);
                 self.releasing(now, LostWhy::Released)
@@ -319,7 +341,7 @@ impl Session {
         };
         if now.boot >= until {
             self.phase = Phase::Over(why);
-            output.outcome = Some(Outcome::GaveUp);
+            output.outcome = Some(self.given_back(Outcome::GaveUp));
         }
     }
 
@@ -337,12 +359,16 @@ impl Session {
     }
 
     fn request(&mut self, fresh: Fresh) -> Request {
-        match (&self.phase, &self.held) {
-            (Phase::Releasing { .. }, Some(held)) => Request::Release(Release {
-                lease: held.granted.id,
+        let held = self.held.as_ref().map(|held| held.granted.id);
+        if let (Phase::Releasing { .. }, Some(lease)) = (&self.phase, self.named_in_vain().or(held))
+        {
+            return Request::Release(Release {
+                lease,
                 nonce: self.nonce,
                 link: self.chain.link(fresh.token),
-            }),
+            });
+        }
+        match (&self.phase, &self.held) {
             (Phase::Holding, Some(held)) if self.attached => Request::Renew(Renew {
                 lease: held.granted.id,
                 nonce: self.nonce,

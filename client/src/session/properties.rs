@@ -1,6 +1,6 @@
 //! What must hold whatever happens in whatever order.
 
-use super::tests::{LENGTH, ask, granted, refused, site};
+use super::tests::{LENGTH, ask, granted, refused, site, unusable};
 use super::*;
 use proptest::prelude::*;
 use usher_protocol::{
@@ -22,7 +22,7 @@ enum Step {
     /// Answers the send that many before the last.
     Granted(u8, u64),
     Refused(u8, RefusalCode),
-    Unusable(u8),
+    Unusable(u8, Option<u64>),
     Evicted,
     Release,
 }
@@ -38,7 +38,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..3_u8, lengths).prop_map(|(back, length)| Step::Granted(back, length)),
         1 => (0..3_u8, prop::sample::select(RefusalCode::ALL))
             .prop_map(|(back, code)| Step::Refused(back, code)),
-        1 => (0..3_u8).prop_map(Step::Unusable),
+        1 => (0..3_u8, prop::option::of(1..3_u64))
+            .prop_map(|(back, commit)| Step::Unusable(back, commit)),
         1 => Just(Step::Evicted),
         1 => Just(Step::Release),
     ]
@@ -91,7 +92,7 @@ impl Judge {
                 }
             }
             Step::Refused(back, code) => self.answer(back, refused(code)),
-            Step::Unusable(back) => self.answer(back, Answer::Unusable("forged".to_owned())),
+            Step::Unusable(back, commit) => self.answer(back, unusable(commit)),
             Step::Evicted => {
                 let lease = LeaseId {
                     epoch: Epoch(1),

@@ -1,5 +1,6 @@
 //! The session by rule, on virtual clocks.
 
+mod disbelief;
 mod retry;
 
 use super::*;
@@ -53,6 +54,15 @@ pub(super) fn granted(commit: u64, length: DurationMs) -> Answer {
 
 pub(super) fn refused(code: RefusalCode) -> Answer {
     Answer::Refused(Box::new(Refusal::new(code, "because")))
+}
+
+/// An answer that is not believed, with the commit number in the name of the lease it brought.
+pub(super) fn unusable(commit: Option<u64>) -> Answer {
+    let lease = commit.map(|commit| LeaseId {
+        epoch: Epoch(1),
+        commit: Commit(commit),
+    });
+    Answer::Unusable("forged".to_owned(), lease)
 }
 
 /// A session with clocks that move only when told to, and randomness that counts.
@@ -574,10 +584,7 @@ fn what_cannot_be_believed_extends_nothing() {
     let (mut world, _) = World::holding();
     let end = world.session.held().unwrap().right.end();
     let send = world.run_until_sent();
-    let output = world.feed(Input::Answered(
-        send.attempt,
-        Answer::Unusable("forged".to_owned()),
-    ));
+    let output = world.feed(Input::Answered(send.attempt, unusable(Some(1))));
     assert_eq!(output.change, Some(Change::Renewing(Trouble::NoAnswer)));
     assert_eq!(world.session.held().unwrap().right.end(), end);
 }
