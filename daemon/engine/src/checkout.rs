@@ -10,7 +10,7 @@ use usher_protocol::{
 
 use crate::{
     api::Caller,
-    chain::{Branch, Chain},
+    chain::Chain,
     engine::Engine,
     explain::Why,
     length,
@@ -70,7 +70,7 @@ impl Engine {
         }
         let chain = self.state.leases.get(&id).and_then(|entry| entry.chain);
         // T6: the lease has gone on under other hands, or the repeat is merely late: no mark.
-        let chain = Chain::repeat(chain, checkout.token).map_err(|Branch| forked())?;
+        let chain = Chain::repeat(chain, checkout.token).map_err(|_| forked())?;
         self.extend(step, id, chain, checkout.token, checkout.length_ms)
     }
 

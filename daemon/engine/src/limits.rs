@@ -34,3 +34,6 @@ pub(crate) const BUSY_RETRY_MS: DurationMs = DurationMs::seconds(10);
 
 /// What a client waits before it asks a daemon that is about to end.
 pub(crate) const DRAIN_RETRY_MS: DurationMs = DurationMs::seconds(5);
+
+/// What a holder waits whose request is taken for a late copy (T6).
+pub(crate) const LATE_RETRY_MS: DurationMs = DurationMs::seconds(5);

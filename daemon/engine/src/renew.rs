@@ -10,9 +10,10 @@ use usher_protocol::{
 
 use crate::{
     api::{Answer, Caller, Promise},
-    chain::{Branch, Chain},
+    chain::{Chain, Stray},
     engine::Engine,
     length,
+    limits::LATE_RETRY_MS,
     pool::Pool,
     record::{LeaseRecord, Record, What},
     step::{Asked, CLIENT, DAEMON, Step, no},
@@ -56,6 +57,7 @@ impl Engine {
 
     /// The step a chain takes, once key and nonce prove whose lease it is. A branch ends renewal for
     /// both sides, durably; the seat returns by its deadline, for one of them may still work (T6, L7).
+    /// A late copy of an older step changes nothing.
     pub(crate) fn take_step(
         &mut self,
         step: &mut Step,
@@ -79,9 +81,12 @@ impl Engine {
         if entry.forked {
             return Err(forked());
         }
-        Chain::step(entry.chain, link).map_err(|Branch| {
-            self.mark_forked(step, id);
-            forked()
+        Chain::step(entry.chain, link).map_err(|stray| match stray {
+            Stray::Late => late(),
+            Stray::Branch => {
+                self.mark_forked(step, id);
+                forked()
+            }
         })
     }
 
@@ -226,6 +231,14 @@ fn unknown() -> Box<Refusal> {
         RefusalCode::LeaseUnknown,
         "no lease of this name and nonce is known here; show the signed lease, or check out anew",
     )
+}
+
+/// To a copy of a step that has been followed already. Its holder is not told that the lease is
+/// gone, should this reach one: it tries again.
+fn late() -> Box<Refusal> {
+    let detail = "a late copy of a request that was answered before; the lease is as it was";
+    let refusal = Refusal::new(RefusalCode::Busy, detail);
+    Box::new(refusal.retry_after(LATE_RETRY_MS))
 }
 
 /// Two used one chain.

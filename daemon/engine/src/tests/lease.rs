@@ -194,6 +194,28 @@ fn t6_a_branch_ends_renewal_for_both_and_frees_nothing() {
 }
 
 #[test]
+fn t6_a_late_copy_of_the_step_before_the_last_marks_and_grants_nothing() {
+    let mut world = World::with_seats(1);
+    let lease = world.checkout(10, 1).unwrap().lease;
+    world.renew(10, &lease, 1, link(1, 2)).unwrap();
+    world.renew(10, &lease, 1, link(2, 3)).unwrap();
+    let (head, deadline) = (world.engine.head(), world.last.wake);
+    world.pass(1000);
+    let refusal = refused(world.renew(10, &lease, 1, link(1, 2)), RefusalCode::Busy);
+    assert!(refusal.retry_after_ms.is_some());
+    refused(world.attach(10, &lease, 1, link(1, 2)), RefusalCode::Busy);
+    refused(world.release(10, &lease, 1, link(1, 2)), RefusalCode::Busy);
+    assert_eq!((world.engine.head(), world.last.wake), (head, deadline));
+    assert_eq!(world.seats_out(), 1);
+    world.renew(10, &lease, 1, link(3, 4)).unwrap();
+    // Whoever still shows it a step later is no network's delay.
+    refused(
+        world.renew(10, &lease, 1, link(1, 2)),
+        RefusalCode::LeaseForked,
+    );
+}
+
+#[test]
 fn t6_a_clone_that_releases_frees_nothing() {
     let mut world = World::with_seats(1);
     let lease = world.checkout(10, 1).unwrap().lease;
