@@ -9,10 +9,11 @@ mod calendar;
 
 pub use alarm::{Alarm, AlarmError, NEVER};
 pub use calendar::{end_of_date, local_rfc3339, utc_rfc3339};
-pub use usher_protocol::time::{BootMs, DurationMs, Now, WallMs};
+pub use usher_protocol::{
+    ids::BootId,
+    time::{BootMs, DurationMs, Now, WallMs},
+};
 
-use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 #[cfg(not(target_os = "linux"))]
@@ -79,7 +80,7 @@ impl Clock {
     /// assume another boot.
     #[must_use]
     pub fn boot_id(&self) -> Option<BootId> {
-        BootId::parse(&std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?)
+        parse_boot_id(&std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?)
     }
 }
 
@@ -91,29 +92,11 @@ fn wall() -> WallMs {
     WallMs(u64::try_from(length.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// The random id that the kernel draws at each boot.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct BootId(pub [u8; 16]);
-
-impl BootId {
-    /// Reads the kernel's form, `8ce8eafe-d960-4f20-a545-54f576ef4d10`.
-    fn parse(text: &str) -> Option<BootId> {
-        let digits = text.trim().replace('-', "");
-        let bytes = data_encoding::HEXLOWER.decode(digits.as_bytes()).ok()?;
-        Some(BootId(bytes.try_into().ok()?))
-    }
-}
-
-impl fmt::Display for BootId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
-    }
-}
-
-impl fmt::Debug for BootId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BootId({self})")
-    }
+/// Reads the kernel's form, `8ce8eafe-d960-4f20-a545-54f576ef4d10`.
+fn parse_boot_id(text: &str) -> Option<BootId> {
+    let digits = text.trim().replace('-', "");
+    let bytes = data_encoding::HEXLOWER.decode(digits.as_bytes()).ok()?;
+    Some(BootId(bytes.try_into().ok()?))
 }
 
 #[cfg(test)]
@@ -145,10 +128,10 @@ mod tests {
 
     #[test]
     fn a_boot_id_is_read_in_the_kernels_form_only() {
-        let id = BootId::parse("8ce8eafe-d960-4f20-a545-54f576ef4d10\n").unwrap();
+        let id = parse_boot_id("8ce8eafe-d960-4f20-a545-54f576ef4d10\n").unwrap();
         assert_eq!(id.to_string(), "8ce8eafed9604f20a54554f576ef4d10");
-        assert_eq!(BootId::parse(""), None);
-        assert_eq!(BootId::parse("8ce8eafe"), None);
+        assert_eq!(parse_boot_id(""), None);
+        assert_eq!(parse_boot_id("8ce8eafe"), None);
     }
 
     #[tokio::test]

@@ -4,10 +4,7 @@
 //! A copy of the file is worth nothing under another client key. Must not renew by itself: that is
 //! what [`crate::Seat`] is for.
 
-mod format;
-mod verify;
-
-pub use verify::{Proven, VerifyError};
+pub use usher_protocol::documents::lease_file::{Proven, VerifyError};
 
 use crate::{
     client::Client,
@@ -18,13 +15,15 @@ use crate::{
     paths::files::{self, FileLock, lock_beside},
     session::{Answer, Ask, Detached, Granted, Held, Right, Standing},
 };
-use format::Format;
 use std::{
     io,
     path::{Path, PathBuf},
 };
 use usher_protocol::{
-    documents::{endorsement::SignedEndorsement, lease::Lease},
+    documents::{
+        lease::Lease,
+        lease_file::{self as document, StoredRight, StoredSecret},
+    },
     envelope::Signed,
     ids::{Nonce, PublicKey, Token},
     limits::{LEASE_MS_MAX, LEASE_MS_MIN_TEST},
@@ -37,39 +36,10 @@ use usher_protocol::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseFile {
     path: PathBuf,
-    /// The vendor's root: which vendor it is, not that it is believed (T3).
-    root: PublicKey,
-    /// Where the server answered last.
-    server: String,
-    endorsement: SignedEndorsement,
-    signed: Signed,
-    /// Read from `signed`; genuine only once verified.
+    /// What stands there.
+    written: document::LeaseFile,
+    /// Read from `written`; genuine only once verified.
     lease: Lease,
-    /// None in a copy that only shows the lease.
-    secret: Option<StoredSecret>,
-    right: StoredRight,
-    length_ms: Option<DurationMs>,
-}
-
-/// What renews and releases the lease (T6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct StoredSecret {
-    nonce: Nonce,
-    link: StoredLink,
-}
-
-/// The chain's last acknowledged step, and the one sent since, if one was (T6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct StoredLink {
-    acknowledged: Token,
-    under_way: Option<Token>,
-}
-
-/// The right, and the boot whose clock it counts on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct StoredRight {
-    right: Right,
-    boot: Option<crate::clock::BootId>,
 }
 
 impl LeaseFile {
@@ -95,14 +65,12 @@ impl LeaseFile {
         detached: &Detached,
     ) -> Result<Self, Error> {
         let mut file = Self::of(path, connection, detached.held.clone()).await?;
-        file.secret = Some(StoredSecret {
+        file.written.secret = Some(StoredSecret {
             nonce: detached.nonce,
-            link: StoredLink {
-                acknowledged: detached.acknowledged,
-                under_way: detached.under_way,
-            },
+            acknowledged: detached.acknowledged,
+            under_way: detached.under_way,
         });
-        file.length_ms = detached.length_ms;
+        file.written.length_ms = detached.length_ms;
         file.store()?;
         Ok(file)
     }
@@ -127,17 +95,16 @@ impl LeaseFile {
         let endorsed = endorsed.map_err(|error| Error::Untrusted(error.to_string()))?;
         Ok(Self {
             path: path.to_owned(),
-            root: connection.root(),
-            server: connection.server().address.to_string(),
-            endorsement: endorsed.signed.clone(),
-            signed: held.granted.signed,
-            lease,
-            secret: None,
-            right: StoredRight {
-                right: held.right,
-                boot: Clock::new().boot_id(),
+            written: document::LeaseFile {
+                root: connection.root(),
+                server: connection.server().address.to_string(),
+                endorsement: endorsed.signed.clone(),
+                lease: held.granted.signed,
+                length_ms: None,
+                secret: None,
+                right: of_this_boot(held.right),
             },
-            length_ms: None,
+            lease,
         })
     }
 
@@ -147,9 +114,14 @@ impl LeaseFile {
     /// [`Error::LeaseFile`].
     pub fn load(path: &Path) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(|error| failed(path, &error))?;
-        Format::parse(&text)
-            .and_then(|format| format.into_file(path))
-            .map_err(|problem| Error::LeaseFile(format!("{}: {problem}", path.display())))
+        let written: document::LeaseFile = text
+            .parse()
+            .map_err(|problem| Error::LeaseFile(format!("{}: {problem}", path.display())))?;
+        Ok(Self {
+            path: path.to_owned(),
+            lease: read_lease(path, &written.lease)?,
+            written,
+        })
     }
 
     /// Where it is.
@@ -159,12 +131,12 @@ impl LeaseFile {
 
     /// The vendor root it names; whether that is believed is the caller's question (T3).
     pub fn root(&self) -> PublicKey {
-        self.root
+        self.written.root
     }
 
     /// The server that answered last, `host:port`.
     pub fn server(&self) -> &str {
-        &self.server
+        &self.written.server
     }
 
     /// What the lease says; see [`LeaseFile::verify`] for whether it is so.
@@ -172,14 +144,29 @@ impl LeaseFile {
         &self.lease
     }
 
+    /// Verifies down from `root`, which the caller believes, to the lease, and compares its client
+    /// key with `ours`.
+    ///
+    /// # Errors
+    /// [`VerifyError`]; a lease of another client key is genuine, and not ours.
+    pub fn verify(&self, root: &PublicKey, ours: &PublicKey) -> Result<Proven, VerifyError> {
+        self.written.verify(root, ours)
+    }
+
     /// What is left of the right at `now`: nothing once a clock says that it is over, or after a
     /// reboot (L1).
     pub fn left(&self, now: Now) -> DurationMs {
-        let same_boot = self.right.boot.is_some() && self.right.boot == Clock::new().boot_id();
-        match self.right.right.standing(now) {
+        let StoredRight {
+            since,
+            length,
+            boot,
+        } = self.written.right;
+        let right = Right { since, length };
+        let same_boot = boot.is_some() && boot == Clock::new().boot_id();
+        match right.standing(now) {
             Standing::Over => DurationMs::ZERO,
             _ if !same_boot => DurationMs::ZERO,
-            _ => self.right.right.left(now),
+            _ => right.left(now),
         }
     }
 
@@ -195,7 +182,7 @@ impl LeaseFile {
                 "a lease of {length}: expected {min} to {max}"
             )));
         }
-        self.length_ms = Some(length);
+        self.written.length_ms = Some(length);
         Ok(())
     }
 
@@ -209,10 +196,10 @@ impl LeaseFile {
         let (nonce, link) = self.begin_step()?;
         let ask = self.ask();
         let request = Request::Attach(Attach {
-            lease: self.signed.clone(),
+            lease: self.written.lease.clone(),
             nonce,
             link,
-            length_ms: self.length_ms,
+            length_ms: self.written.length_ms,
         });
         let connection = connection(client).await?;
         // L1: before the send.
@@ -269,21 +256,19 @@ impl LeaseFile {
             .endorsed(&lease.license, Some(lease.license_hash))
             .await
             .map_err(|error| Error::Untrusted(error.to_string()))?;
-        self.endorsement = endorsed.signed.clone();
-        self.server = connection.server().address.to_string();
         self.lease = lease;
-        self.signed = granted.signed;
-        self.right = StoredRight {
-            right: Right {
-                since: c0,
-                length: granted.length,
-            },
-            boot: Clock::new().boot_id(),
-        };
-        if let Some(secret) = &mut self.secret
-            && let Some(acknowledged) = secret.link.under_way.take()
+        let written = &mut self.written;
+        written.endorsement = endorsed.signed.clone();
+        written.server = connection.server().address.to_string();
+        written.lease = granted.signed;
+        written.right = of_this_boot(Right {
+            since: c0,
+            length: granted.length,
+        });
+        if let Some(secret) = &mut written.secret
+            && let Some(acknowledged) = secret.under_way.take()
         {
-            secret.link.acknowledged = acknowledged;
+            secret.acknowledged = acknowledged;
         }
         self.store()
     }
@@ -293,32 +278,30 @@ impl LeaseFile {
     async fn take_turn(&mut self) -> Result<FileLock, Error> {
         let turn = lock_beside(&self.path).await;
         let turn = turn.map_err(|error| failed(&self.path, &error))?;
-        let now = Self::load(&self.path)?;
+        let mut now = Self::load(&self.path)?;
         if now.lease.id != self.lease.id {
             let path = self.path.display();
             return Err(Error::LeaseFile(format!(
                 "{path}: it holds another lease by now; read it again"
             )));
         }
-        *self = Self {
-            length_ms: self.length_ms,
-            ..now
-        };
+        now.written.length_ms = self.written.length_ms;
+        *self = now;
         Ok(turn)
     }
 
     /// The step is on disk before it is sent, so that a crash in between repeats it instead of
     /// forking the chain (T6).
     fn begin_step(&mut self) -> Result<(Nonce, Link), Error> {
-        let Some(secret) = &mut self.secret else {
+        let Some(secret) = &mut self.written.secret else {
             return Err(Error::LeaseFile(format!(
                 "{}: it only shows the lease, which the process that holds it renews and releases",
                 self.path.display()
             )));
         };
-        let is_new = secret.link.under_way.is_none();
-        let link = secret.link.step(fresh()?.token);
-        secret.link.under_way = Some(link.next);
+        let is_new = secret.under_way.is_none();
+        let link = step(secret, fresh()?.token);
+        secret.under_way = Some(link.next);
         let nonce = secret.nonce;
         if is_new {
             self.store()?;
@@ -332,17 +315,18 @@ impl LeaseFile {
             environment: self.lease.environment,
             seats: self.lease.seats,
             version: None,
-            length_ms: self.length_ms,
+            length_ms: self.written.length_ms,
             holder: self.lease.holder.clone(),
         }
     }
 
     fn store(&self) -> Result<(), Error> {
-        let text = Format::of(self)
-            .and_then(|format| format.text())
+        let text = self
+            .written
+            .to_text()
             .map_err(|problem| Error::LeaseFile(format!("{}: {problem}", self.path.display())))?;
         // Without its secrets it only shows a lease to a running process, which no power cut survives.
-        let write = match self.secret {
+        let write = match self.written.secret {
             Some(_) => files::replace_private,
             None => files::show_private,
         };
@@ -350,13 +334,19 @@ impl LeaseFile {
     }
 }
 
-impl StoredLink {
-    /// The step under way again, or `fresh` as a new one.
-    fn step(self, fresh: Token) -> Link {
-        Link {
-            previous: self.acknowledged,
-            next: self.under_way.unwrap_or(fresh),
-        }
+/// The step under way again, or `fresh` as a new one (T6).
+fn step(secret: &StoredSecret, fresh: Token) -> Link {
+    Link {
+        previous: secret.acknowledged,
+        next: secret.under_way.unwrap_or(fresh),
+    }
+}
+
+fn of_this_boot(Right { since, length }: Right) -> StoredRight {
+    StoredRight {
+        since,
+        length,
+        boot: Clock::new().boot_id(),
     }
 }
 

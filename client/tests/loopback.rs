@@ -423,6 +423,10 @@ async fn a_kept_lease_is_renewed_released_and_verified_from_its_file() {
     let seat = client.checkout("solver").await.unwrap();
     let kept = seat.keep(&path).await.unwrap();
     assert_eq!(server.plan().leases.len(), 1, "keeping is not releasing");
+    // What is on disk is the protocol's document, to the byte.
+    let text = std::fs::read_to_string(&path).unwrap();
+    let written: usher_protocol::documents::lease_file::LeaseFile = text.parse().unwrap();
+    assert_eq!(written.to_text().unwrap(), text);
     let mut file = LeaseFile::load(&path).unwrap();
     assert_eq!(file, kept);
     file.renew(&client).await.unwrap();

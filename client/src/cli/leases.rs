@@ -8,8 +8,7 @@ use usher_client::{
     clock::{Clock, DurationMs},
     error::exit,
     keyfile::ClientIdentity,
-    lease_file::Proven,
-    protocol::ids::PublicKey,
+    protocol::{documents::lease_file::Proven, ids::PublicKey},
     trust::TrustedRoot,
 };
 
@@ -58,7 +57,7 @@ pub(crate) fn judge(context: &Context, path: &Path) -> Result<Judged, Failure> {
     };
     let now = Clock::new().now();
     // The signed end bounds what the file says of itself.
-    let left = file.left(now).min(file.lease().not_after.since(now.wall));
+    let left = file.left(now).min(file.lease().left(now.wall));
     Ok(Judged {
         file,
         trusted,

@@ -109,6 +109,13 @@ impl Lease {
     pub fn sign(&self, site: &ed25519_dalek::SigningKey) -> Result<Signed, CodecError> {
         Ok(Signed::new(DocumentType::LEASE, codec::encode(self)?, site))
     }
+
+    /// What is left of it by its signed end, whatever its holder's own clocks count: nothing from
+    /// `not_after` on.
+    #[must_use]
+    pub fn left(&self, wall: WallMs) -> DurationMs {
+        self.not_after.since(wall)
+    }
 }
 
 impl VerifiedLease {
@@ -124,24 +131,10 @@ impl VerifiedLease {
         })
     }
 
-    /// Judges a lease by the endorsement of its license: signed by the endorsed site key, of that very
-    /// license, for this client key (T6), and no longer than the license allows (L8). A client judges
-    /// every lease with this. Whether it is over is a question for a clock, not for this.
-    ///
-    /// # Errors
-    /// [`LeaseError`].
-    pub fn judge(
-        signed: &Signed,
-        endorsement: &VerifiedEndorsement,
-        client: &PublicKey,
-    ) -> Result<Self, LeaseError> {
-        let lease = Self::verify(signed, &endorsement.site)?;
-        lease.check_endorsed(endorsement, client)?;
-        Ok(lease)
-    }
-
-    /// The same of a lease whose signature by the endorsed site key was verified already. Of several
-    /// faults the other device is named last: such a lease is genuine.
+    /// Judges a lease by the endorsement of its license: of that very license, no longer than it allows
+    /// (L8), and for this client key (T6). Its signature by the endorsed site key was verified already. A
+    /// client judges every lease with this. Of several faults the other device is named last: such a
+    /// lease is genuine. Whether it is over is [`Lease::left`]'s question.
     ///
     /// # Errors
     /// [`LeaseError`].

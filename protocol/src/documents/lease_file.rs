@@ -1,117 +1,110 @@
-//! The lease file: a lease with all that it takes to judge it off line (T3).
+//! The lease file: a lease with all that it takes to judge it off line (T3), and what the process
+//! that goes on with it needs. Decides what stands in it and whether its chain of signatures holds.
+//! Must not read or write a disk, nor ask a clock.
 //!
-//! `usher checkout` writes one, `usher verify` reads it. It holds no secret: the nonce that owns the
-//! lease is kept elsewhere (T6).
+//! `usher checkout` and `usher run` write one, `usher verify` reads it. With its secrets it renews and
+//! releases the lease, so it is private then; a copy that only shows the lease has none (T6).
 
-use std::str::FromStr;
-
-use serde::Deserialize;
+mod text;
 
 use crate::{
-    codec::CodecError,
     documents::{
         endorsement::{EndorsementError, SignedEndorsement, VerifiedEndorsement},
-        field,
         lease::{LeaseError, VerifiedLease},
-        text_error::{TextError, read_toml},
     },
     envelope::Signed,
-    ids::PublicKey,
-    time::WallMs,
+    ids::{BootId, Nonce, PublicKey, Token},
+    time::{DurationMs, Now},
 };
 
-/// The chain from a vendor's root down to one lease, unjudged.
+pub use text::LeaseFileError;
+
+/// What a lease file says, unjudged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseFile {
+    /// The vendor's root: which vendor it is, not that it is believed (T3).
+    pub root: PublicKey,
+    /// Where the server answered last, `host:port`.
+    pub server: String,
     /// The vendor's word for the site key.
     pub endorsement: SignedEndorsement,
     /// The site key's word for the client key.
     pub lease: Signed,
+    /// The length to ask for at each renewal, if not the usual one.
+    pub length_ms: Option<DurationMs>,
+    /// None in a copy that only shows the lease.
+    pub secret: Option<StoredSecret>,
+    /// What the holder may count on.
+    pub right: StoredRight,
 }
 
-/// Why a text is no lease file.
+/// What renews and releases the lease: the chain's last acknowledged step, and the one sent since (T6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredSecret {
+    /// The checkout's secret.
+    pub nonce: Nonce,
+    /// The last step that the server answered.
+    pub acknowledged: Token,
+    /// The step sent since, if one was.
+    pub under_way: Option<Token>,
+}
+
+/// The right's beginning by both clocks before the send that the lease answers (L1), and the boot that
+/// one of them counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredRight {
+    /// Both clocks before that send.
+    pub since: Now,
+    /// The length **R** of the reply.
+    pub length: DurationMs,
+    /// The boot, if the kernel told.
+    pub boot: Option<BootId>,
+}
+
+/// A lease file whose every signature fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proven {
+    /// The vendor's word for the site.
+    pub endorsement: VerifiedEndorsement,
+    /// The site's word for the client key.
+    pub lease: VerifiedLease,
+    /// Whether the lease is for the key asked about; elsewhere it is worth nothing (T6).
+    pub is_ours: bool,
+}
+
+/// Why a lease file is not genuine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LeaseFileError {
-    /// The text is not a lease file's.
-    #[error("not a lease file: {0}")]
-    Text(#[from] TextError),
-    /// The vendor does not vouch for the site that signed it.
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The vendor's word for the site does not stand.
     #[error(transparent)]
     Endorsement(#[from] EndorsementError),
-    /// The lease is not genuine, not this machine's, or more than the license allows.
+    /// The site's word for the client does not stand.
     #[error(transparent)]
     Lease(#[from] LeaseError),
-    /// It was genuine, and is over.
-    #[error("the lease ran out {}", crate::calendar::rfc3339(*not_after))]
-    Expired {
-        /// The right's end by wall clock.
-        not_after: WallMs,
-    },
 }
 
 impl LeaseFile {
-    /// The file's text.
+    /// Verifies down from `root`, which the caller believes, to the lease, and compares its client
+    /// key with `ours`. Whether the lease is over is [`Lease::left`]'s question.
+    ///
+    /// [`Lease::left`]: crate::documents::lease::Lease::left
     ///
     /// # Errors
-    /// [`CodecError`] if a part cannot be encoded.
-    pub fn to_text(&self) -> Result<String, CodecError> {
-        Ok(format!(
-            "# An Usher lease: `usher verify FILE` says what it grants, to which machine, and until when.\n\
-             format = 1\n\
-             certificate = {}\n\
-             endorsement = {}\n\
-             lease = {}\n",
-            field::encoded(&self.endorsement.certificate)?,
-            field::encoded(&self.endorsement.endorsement)?,
-            field::encoded(&self.lease)?,
-        ))
-    }
-
-    /// Judges the lease off line, from a believed root down: is it genuine, this machine's, within
-    /// what the license allows, and not over at `now`?
-    ///
-    /// # Errors
-    /// [`LeaseFileError`], the highest broken link of the chain first.
-    pub fn verify(
-        &self,
-        root: &PublicKey,
-        client: &PublicKey,
-        now: WallMs,
-    ) -> Result<VerifiedLease, LeaseFileError> {
+    /// [`VerifyError`], the highest broken link of the chain first; a lease of another client key is
+    /// genuine, and not ours.
+    pub fn verify(&self, root: &PublicKey, ours: &PublicKey) -> Result<Proven, VerifyError> {
         let endorsement = VerifiedEndorsement::verify(&self.endorsement, root)?;
-        let lease = VerifiedLease::judge(&self.lease, &endorsement, client)?;
-        if now >= lease.not_after {
-            let not_after = lease.not_after;
-            return Err(LeaseFileError::Expired { not_after });
-        }
-        Ok(lease)
-    }
-}
-
-impl FromStr for LeaseFile {
-    type Err = LeaseFileError;
-
-    fn from_str(text: &str) -> Result<Self, LeaseFileError> {
-        let raw: RawLeaseFile = read_toml(text)?;
-        if raw.format != 1 {
-            let message = format!("format {}, and this build knows 1", raw.format);
-            return Err(TextError::at(text, 0..0, &message).newer().into());
-        }
-        Ok(Self {
-            endorsement: SignedEndorsement {
-                certificate: raw.certificate.0,
-                endorsement: raw.endorsement.0,
-            },
-            lease: raw.lease.0,
+        let lease = VerifiedLease::verify(&self.lease, &endorsement.site)?;
+        let is_ours = match lease.check_endorsed(&endorsement, ours) {
+            Ok(()) => true,
+            Err(LeaseError::WrongDevice) => false,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Proven {
+            endorsement,
+            lease,
+            is_ours,
         })
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawLeaseFile {
-    format: u64,
-    certificate: field::Encoded<Signed>,
-    endorsement: field::Encoded<Signed>,
-    lease: field::Encoded<Signed>,
 }

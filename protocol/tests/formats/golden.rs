@@ -15,7 +15,8 @@ use usher_protocol::{
 
 use crate::samples::{
     certificate, checkout, day, encoded, endorsement, grant, issuing, lease, lease_file, lease_id,
-    license_file, link, public, revocations, root, signed_lease, site, site_request, welcome,
+    license_file, link, public, revocations, root, shown_lease_file, signed_lease, site,
+    site_request, welcome,
 };
 
 #[test]
@@ -90,6 +91,7 @@ fn signed_documents() {
 fn readable_documents() {
     insta::assert_snapshot!("license_file", license_file());
     insta::assert_snapshot!("lease_file", lease_file().to_text().unwrap());
+    insta::assert_snapshot!("shown_lease_file", shown_lease_file().to_text().unwrap());
     insta::assert_snapshot!("site_request", site_request().sign(&site()).unwrap());
     assert_eq!(certificate().issuing, public(&issuing()));
 }

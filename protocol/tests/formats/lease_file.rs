@@ -5,65 +5,110 @@ use usher_protocol::{
     documents::{
         endorsement::{EndorsementError, VerifiedEndorsement},
         lease::{Lease, LeaseError, VerifiedLease},
-        lease_file::{LeaseFile, LeaseFileError},
+        lease_file::{LeaseFile, LeaseFileError, VerifyError},
     },
     time::{DurationMs, WallMs},
     wire::Environment,
 };
 
 use crate::samples::{
-    client, day, endorsement, issuing, lease, lease_file, public, root, signed_lease, site,
+    client, day, endorsement, issuing, lease, lease_file, public, root, shown_lease_file,
+    signed_lease, site,
 };
 
 fn judged(lease: &Lease) -> LeaseError {
     let endorsement = VerifiedEndorsement::verify(&endorsement(), &public(&root())).unwrap();
     let signed = lease.sign(&site()).unwrap();
-    VerifiedLease::judge(&signed, &endorsement, &public(&client())).unwrap_err()
+    let lease = VerifiedLease::verify(&signed, &endorsement.site).unwrap();
+    lease
+        .check_endorsed(&endorsement, &public(&client()))
+        .unwrap_err()
 }
 
 #[test]
 fn a_lease_file_reads_back_and_holds() {
-    let file: LeaseFile = lease_file().to_text().unwrap().parse().unwrap();
-    assert_eq!(file, lease_file());
-    let now = lease().issued;
-    let held = file.verify(&public(&root()), &public(&client()), now);
-    assert_eq!(*held.unwrap(), lease());
+    for written in [lease_file(), shown_lease_file()] {
+        let file: LeaseFile = written.to_text().unwrap().parse().unwrap();
+        assert_eq!(file, written);
+        let proven = file.verify(&public(&root()), &public(&client())).unwrap();
+        assert_eq!(*proven.lease, lease());
+        assert!(proven.is_ours);
+        assert_eq!(proven.endorsement.site, public(&site()));
+    }
+}
+
+#[test]
+fn a_copy_that_only_shows_the_lease_has_no_secrets() {
+    let shown = shown_lease_file().to_text().unwrap();
+    let secret = lease_file().secret.unwrap();
+    for hidden in [
+        "secret".to_owned(),
+        secret.nonce.to_hex(),
+        secret.acknowledged.to_hex(),
+        secret.under_way.unwrap().to_hex(),
+    ] {
+        assert!(lease_file().to_text().unwrap().contains(&hidden));
+        assert!(!shown.contains(&hidden), "{shown}");
+    }
+}
+
+#[test]
+fn another_format_or_an_unknown_field_is_refused() {
+    let text = lease_file().to_text().unwrap();
+    let newer = text.replace("format = 1\n", "format = 2\n");
+    assert_eq!(
+        newer.parse::<LeaseFile>(),
+        Err(LeaseFileError::OtherFormat { found: 2 })
+    );
+    for unknown in [
+        text.replace("format = 1\n", "format = 1\nmore = 1\n"),
+        format!("{text}more = 1\n"),
+        text.replace("[secret]\n", "[secret]\nmore = 1\n"),
+    ] {
+        assert!(matches!(
+            unknown.parse::<LeaseFile>(),
+            Err(LeaseFileError::Malformed(reason)) if reason.contains("unknown field")
+        ));
+    }
 }
 
 #[test]
 fn it_ends_when_it_says() {
-    let verify = |now| lease_file().verify(&public(&root()), &public(&client()), now);
-    let not_after = lease().not_after;
-    assert!(verify(WallMs(not_after.0 - 1)).is_ok());
-    assert_eq!(
-        verify(not_after),
-        Err(LeaseFileError::Expired { not_after })
-    );
+    let proven = lease_file().verify(&public(&root()), &public(&client()));
+    let lease = proven.unwrap().lease;
+    let not_after = lease.not_after.0;
+    assert_eq!(lease.left(WallMs(not_after - 1)), DurationMs(1));
+    assert_eq!(lease.left(WallMs(not_after)), DurationMs::ZERO);
+    assert_eq!(lease.left(WallMs(not_after + 1)), DurationMs::ZERO);
 }
 
 #[test]
 fn a_stranger_is_named() {
-    let now = lease().issued;
-    let verify = |file: LeaseFile, root: &SigningKey, client: &SigningKey| {
-        file.verify(&public(root), &public(client), now)
-            .unwrap_err()
+    let verify = |file: LeaseFile, root: &SigningKey| {
+        file.verify(&public(root), &public(&client())).unwrap_err()
     };
     let found = public(&root()).fingerprint();
     assert_eq!(
-        verify(lease_file(), &site(), &client()),
-        LeaseFileError::Endorsement(EndorsementError::OtherRoot { found })
+        verify(lease_file(), &site()),
+        VerifyError::Endorsement(EndorsementError::OtherRoot { found })
     );
+    // T6: genuine, and worth nothing there.
+    let elsewhere = lease_file().verify(&public(&root()), &public(&site()));
+    let proven = elsewhere.unwrap();
+    assert!(!proven.is_ours);
     assert_eq!(
-        verify(lease_file(), &root(), &site()),
-        LeaseFileError::Lease(LeaseError::WrongDevice)
+        proven
+            .lease
+            .check_endorsed(&proven.endorsement, &public(&site())),
+        Err(LeaseError::WrongDevice)
     );
     let copied = LeaseFile {
         lease: lease().sign(&issuing()).unwrap(),
         ..lease_file()
     };
     assert!(matches!(
-        verify(copied, &root(), &client()),
-        LeaseFileError::Lease(LeaseError::BadSignature(_))
+        verify(copied, &root()),
+        VerifyError::Lease(LeaseError::BadSignature(_))
     ));
 }
 

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-use crate::samples::{lease_file, license_file, public, root, site};
+use crate::samples::{lease_file, license_file, public, root, shown_lease_file, site};
 
 const FORMATS: &str = include_str!("../../../docs/formats.md");
 
@@ -19,9 +19,11 @@ fn openssl_checks_a_license_as_documented() {
 #[test]
 fn openssl_checks_a_lease_as_documented() {
     let dir = tempfile::tempdir().unwrap();
-    let text = lease_file().to_text().unwrap();
-    std::fs::write(dir.path().join("solver.lease"), &text).unwrap();
-    run(dir.path(), "lease", true);
+    for genuine in [lease_file(), shown_lease_file()] {
+        let text = genuine.to_text().unwrap();
+        std::fs::write(dir.path().join("solver.lease"), text).unwrap();
+        run(dir.path(), "lease", true);
+    }
     let foreign = usher_protocol::documents::lease_file::LeaseFile {
         lease: crate::samples::lease().sign(&root()).unwrap(),
         ..lease_file()

@@ -10,15 +10,15 @@ use usher_protocol::{
         certificate::Certificate,
         endorsement::SignedEndorsement,
         lease::Lease,
-        lease_file::LeaseFile,
+        lease_file::{LeaseFile, StoredRight, StoredSecret},
         license::{Feature, Grouping, License, VerifiedLicense, issue},
         revocation::RevocationList,
         site_request::SiteRequest,
     },
     envelope::Signed,
-    ids::{Commit, Epoch, LeaseId, LifeId, Nonce, PublicKey, Token},
+    ids::{BootId, Commit, Epoch, LeaseId, LifeId, Nonce, PublicKey, Token},
     limits::{LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN},
-    time::{DurationMs, WallMs},
+    time::{BootMs, DurationMs, Now, WallMs},
     wire::{Checkout, Environment, Grant, Holder, Link, Welcome},
 };
 
@@ -176,8 +176,33 @@ pub(crate) fn signed_lease() -> Signed {
 
 pub(crate) fn lease_file() -> LeaseFile {
     LeaseFile {
+        root: public(&root()),
+        server: "192.0.2.7:27443".to_owned(),
         endorsement: endorsement(),
         lease: signed_lease(),
+        length_ms: Some(DurationMs::minutes(20)),
+        secret: Some(StoredSecret {
+            nonce: checkout().nonce,
+            acknowledged: link().previous,
+            under_way: Some(link().next),
+        }),
+        right: StoredRight {
+            since: Now {
+                boot: BootMs(86_400_123),
+                wall: WallMs(lease().issued.0 - 4),
+            },
+            length: lease().length_ms,
+            boot: Some(BootId([8; 16])),
+        },
+    }
+}
+
+/// The copy of it that `usher run` shows to its command.
+pub(crate) fn shown_lease_file() -> LeaseFile {
+    LeaseFile {
+        length_ms: None,
+        secret: None,
+        ..lease_file()
     }
 }
 
