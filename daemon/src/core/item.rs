@@ -15,7 +15,7 @@ pub(super) enum Item {
     Client(Caller, ClientAsk, Outlet),
     Admin(String, AdminAsk, Outlet),
     CloneFound(LifeId, String),
-    /// The alarm rang, or the watchdog is due; the engine gets a tick either way.
+    /// The alarm rang, the watchdog is due or the journal failed; the engine gets a tick either way.
     Ring,
     /// Between two batches (S6).
     Snapshot(PathBuf, oneshot::Sender<Result<SnapshotInfo, String>>),

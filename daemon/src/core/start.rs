@@ -133,7 +133,7 @@ fn must_hold(loaded: &Loaded, site_is_older: bool) -> bool {
 }
 
 fn spawn(
-    journal: Box<dyn Journal>,
+    mut journal: Box<dyn Journal>,
     engine: Engine,
     epoch: u64,
     wake: Option<BootMs>,
@@ -141,13 +141,9 @@ fn spawn(
     let (queue, items) = mpsc::channel(limits::QUEUE_LENGTH_MAX);
     let (news, _) = broadcast::channel(limits::PUSHES_WAITING_MAX);
     let (end, ended) = oneshot::channel();
-    let ring = queue.downgrade();
-    // A full queue loses the ring; the core then looks for itself after its batch.
-    let alarm = Alarm::with_callback(move || {
-        if let Some(queue) = ring.upgrade() {
-            drop(queue.try_send(Item::Ring));
-        }
-    })?;
+    let alarm = Alarm::with_callback(ring(&queue))?;
+    // L13: who only renews commits nothing, and would not notice for long.
+    journal.wake_on_failure(Box::new(ring(&queue)));
     let clock = Clock::new();
     let watchdog = notify::watchdog_interval().map(|interval_ms| Watchdog {
         interval_ms,
@@ -170,4 +166,15 @@ fn spawn(
         .spawn(move || drop(end.send(core.run())))
         .map_err(StartError::Thread)?;
     Ok((CoreHandle { queue, news }, ended))
+}
+
+/// Wakes the core by an input of its own. A full queue loses it; the core then looks for itself after
+/// its batch.
+fn ring(queue: &mpsc::Sender<Item>) -> impl Fn() + Send + 'static {
+    let queue = queue.downgrade();
+    move || {
+        if let Some(queue) = queue.upgrade() {
+            drop(queue.try_send(Item::Ring));
+        }
+    }
 }

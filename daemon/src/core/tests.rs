@@ -15,7 +15,10 @@ use usher_protocol::{refusal::RefusalCode, time::DurationMs, wire::Push};
 
 use super::*;
 use crate::{
-    journal::{Batch, Journal, JournalError, Loaded, MemoryJournal, MemoryStore, SnapshotInfo},
+    journal::{
+        Batch, Journal, JournalError, Loaded, MemoryJournal, MemoryStore, SledJournal, SledOptions,
+        SnapshotInfo, Wake,
+    },
     limits, testing,
 };
 
@@ -80,6 +83,14 @@ impl Journal for Gated {
         self.inner.commit(epoch, head, batch)?;
         self.gate.commits.fetch_add(1, Ordering::SeqCst);
         Ok(())
+    }
+
+    fn check(&mut self) -> Result<(), JournalError> {
+        self.inner.check()
+    }
+
+    fn wake_on_failure(&mut self, wake: Wake) {
+        self.inner.wake_on_failure(wake);
     }
 
     fn snapshot(&mut self, target: &Path) -> Result<SnapshotInfo, JournalError> {
@@ -204,6 +215,34 @@ async fn a_failing_journal_refuses_all_that_waits_and_ends_the_core() {
     assert!(matches!(late, Answer::Refused(_)));
 }
 
+/// L13: the log is written beside the commits, and this core has nothing more to commit.
+#[tokio::test(flavor = "multi_thread")]
+async fn l13_a_usage_log_that_fails_ends_an_idle_core_at_once() {
+    let state = tempfile::tempdir().unwrap();
+    let options = SledOptions {
+        segment_bytes_max: 200,
+        ..SledOptions::default()
+    };
+    let journal = SledJournal::open(state.path(), &options).unwrap();
+    let log = journal.log_watch();
+    let core = testing::start(journal);
+    testing::install(&core.handle, &testing::license(1, LONG)).await;
+    testing::until("the log goes on", || log.head().number > 0).await;
+    tokio::time::sleep(SHORT_WHILE).await;
+    // The next segments' names are taken: the log cannot go on.
+    for number in 1..50 {
+        let segment = state.path().join(format!("usage/usage-{number:020}.log"));
+        std::fs::create_dir(segment).unwrap_or(());
+    }
+    let seat = core.handle.ask(testing::caller(), testing::ask_seat(1));
+    assert!(matches!(seat.await, Answer::Promised(_)), "it was durable");
+    let ended = tokio::time::timeout(Duration::from_secs(20), core.ended).await;
+    let error = ended.expect("nobody told the core").unwrap().unwrap_err();
+    assert!(error.to_string().contains("begin the segment"), "{error}");
+    let late = core.handle.ask(testing::caller(), ClientAsk::Features);
+    assert!(matches!(late.await, Answer::Refused(_)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_answers_busy_at_once() {
     let (core, gate, _) = started(10, LONG).await;
@@ -267,10 +306,12 @@ async fn a_stop_answers_what_is_queued_then_resigns() {
     assert!(matches!(drained.await.unwrap(), Answer::Done));
     assert!(core.ended.await.unwrap().is_ok());
     assert!(gate.resigned.load(Ordering::SeqCst));
-    assert_eq!(
-        news.recv().await,
-        Ok(Push::Draining(limits::DRAIN_RECONNECT_MS))
-    );
+    // The installation's own news may come after its answer.
+    let mut told = news.recv().await;
+    while told == Ok(Push::FeaturesChanged) {
+        told = news.recv().await;
+    }
+    assert_eq!(told, Ok(Push::Draining(limits::DRAIN_RECONNECT_MS)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -165,7 +165,8 @@ impl Core {
     fn commit(&mut self, pending: &Pending) -> Result<(), JournalError> {
         match pending.durable() {
             Some(batch) => self.journal.commit(self.epoch, self.engine.head().0, batch),
-            None => Ok(()),
+            // The log may have failed since, and a renewal is a promise too (L13).
+            None => self.journal.check(),
         }
     }
 

@@ -58,6 +58,14 @@ pub trait Journal: Send {
     /// `Fenced`.
     fn commit(&mut self, epoch: u64, head: u64, batch: &Batch) -> Result<(), JournalError>;
 
+    /// Whether everything committed so far is as safe as was promised: the usage log is written beside
+    /// the calls, and its failure is an error here as everywhere (L13). Costs no disk.
+    fn check(&mut self) -> Result<(), JournalError>;
+
+    /// Has `wake` called once, from any thread, when something fails beside the calls; at once if it
+    /// has already. It must not wait, and the error itself is for the next call.
+    fn wake_on_failure(&mut self, wake: Wake);
+
     /// Copies the live state as of the last commit into the new file `target` (S6).
     ///
     /// Every event committed so far is in the usage log when this returns.
@@ -66,6 +74,9 @@ pub trait Journal: Send {
     /// Leaves office cleanly: every event is in the usage log, and nothing can be committed after it.
     fn resign(&mut self) -> Result<(), JournalError>;
 }
+
+/// Rings for the owner of a journal.
+pub type Wake = Box<dyn FnOnce() + Send>;
 
 /// One atomic, durable step (S1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::JournalError;
+use super::{JournalError, Wake};
 use crate::usage::{Entry, LogHead, UsageError, Writer};
 
 /// The log's appender at work. Dropping it writes what it was given and waits for that.
@@ -50,6 +50,8 @@ struct Progress {
     closing: bool,
     /// Somebody waits for the log.
     hurried: bool,
+    /// Whom a failure wakes.
+    wake: Option<Wake>,
 }
 
 impl Outbox {
@@ -69,6 +71,7 @@ impl Outbox {
             stopped: false,
             closing: false,
             hurried: false,
+            wake: None,
         };
         let shared = Arc::new(Shared {
             progress: Mutex::new(progress),
@@ -92,6 +95,17 @@ impl Outbox {
 
     pub(super) fn watch(&self) -> LogWatch {
         LogWatch(Arc::clone(&self.shared))
+    }
+
+    /// A log that fails says so at once: its owner may have nothing to commit for long (L13).
+    pub(super) fn wake_on_failure(&self, wake: Wake) {
+        let mut progress = self.shared.progress();
+        if progress.stopped {
+            drop(progress);
+            wake();
+        } else {
+            progress.wake = Some(wake);
+        }
     }
 
     /// Hands over committed entries; waits while too many wait for the log (A3).
@@ -162,8 +176,14 @@ impl Shared {
             drop(progress);
             self.changed.notify_all();
         }
-        self.progress().stopped = true;
+        let mut progress = self.progress();
+        progress.stopped = true;
+        let wake = progress.wake.take().filter(|_| progress.failed.is_some());
+        drop(progress);
         self.changed.notify_all();
+        if let Some(wake) = wake {
+            wake();
+        }
     }
 
     /// Everything that waits, once there is something; `None` when there will be nothing more.

@@ -10,7 +10,7 @@ use super::open::{self, Format};
 use super::outbox::{LogWatch, Outbox};
 use super::paths::DirectoryLock;
 use super::store::{Step, Store};
-use super::{Batch, Journal, JournalError, Loaded, SnapshotInfo, StorePaths, check_batch};
+use super::{Batch, Journal, JournalError, Loaded, SnapshotInfo, StorePaths, Wake, check_batch};
 use crate::usage::{Entry, Known, Writer};
 
 /// A journal in a state directory. Holds that directory's lock until it is dropped.
@@ -198,6 +198,14 @@ impl Journal for SledJournal {
             )?;
             journal.outbox.push(&entries)
         })
+    }
+
+    fn check(&mut self) -> Result<(), JournalError> {
+        self.once_sound(|journal| journal.outbox.logged().map(drop))
+    }
+
+    fn wake_on_failure(&mut self, wake: Wake) {
+        self.outbox.wake_on_failure(wake);
     }
 
     fn snapshot(&mut self, target: &Path) -> Result<SnapshotInfo, JournalError> {
