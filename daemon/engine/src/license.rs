@@ -9,6 +9,7 @@ use usher_protocol::{
     ids::Fingerprint,
     names::LicenseId,
     refusal::{Refusal, RefusalCode},
+    time::DurationMs,
     wire::Environment,
 };
 
@@ -233,11 +234,13 @@ impl Engine {
 
 /// T7: what is not built is refused, never half-obeyed.
 fn check_understood(license: &VerifiedLicense) -> Result<(), Box<Refusal>> {
-    let beyond = |it: &&Feature| it.grouping != Grouping::Process || it.overdraft > 0;
+    let beyond = |it: &&Feature| {
+        it.grouping != Grouping::Process || it.overdraft > 0 || it.borrow_ms_max > DurationMs::ZERO
+    };
     match license.features.iter().find(beyond) {
         None => Ok(()),
         Some(feature) => Err(not_installed(format!(
-            "`{}` uses grouping or overdraft, which needs a newer usherd; install one, then add the license again",
+            "`{}` uses borrowing, grouping or overdraft, which needs a newer usherd; install one, then add the license again",
             feature.feature
         ))),
     }

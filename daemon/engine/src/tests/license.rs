@@ -70,7 +70,9 @@ fn t7_what_is_not_built_or_not_ours_is_refused() {
     grouped.grouping = Grouping::User;
     let mut overdrawn = feature("solver", Some(2));
     overdrawn.overdraft = 1;
-    for beyond in [grouped, overdrawn] {
+    let mut borrowed = feature("solver", Some(2));
+    borrowed.borrow_ms_max = DurationMs::days(7);
+    for beyond in [grouped, overdrawn, borrowed] {
         let refusal = refused(
             world.install(&signed(&license("acme-1", 1, vec![beyond]))),
             RefusalCode::BadRequest,
