@@ -21,7 +21,6 @@
 //! address, `USHER_SERVER`, configuration file, last good server, or mDNS, in this order, and each
 //! has to prove a chain of signatures down from that root before it is told anything (T4).
 
-pub mod accounts;
 pub mod blocking;
 pub mod client;
 pub mod clock;

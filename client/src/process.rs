@@ -5,6 +5,7 @@
 //! Two leashes hold a child, since either can be cut: the kernel signals it when the thread that
 //! started it dies, and a watching process ends its whole group when the wrapper is gone.
 
+pub mod accounts;
 mod attend;
 mod group;
 mod leash;

@@ -1,7 +1,7 @@
 //! Decides what we say of ourselves as a holder (T6): login, host, display and process, in words
 //! that every server takes. Must not be relied on by anybody: these are a client's own words.
 
-use crate::accounts;
+use crate::process::accounts;
 use std::ffi::OsStr;
 use usher_protocol::{limits::HOLDER_BYTES_MAX, printable::printable_char, wire::Holder};
 

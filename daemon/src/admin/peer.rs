@@ -1,7 +1,7 @@
 //! Who sits at the other end of the socket, by the kernel's word: names the actor in the usage log.
 
 use tokio::net::UnixStream;
-use usher_client::accounts;
+use usher_client::process::accounts;
 
 /// `user(uid)`, or `uid(uid)` without a name, or `unknown` where the kernel does not say.
 pub(super) fn actor(stream: &UnixStream) -> String {

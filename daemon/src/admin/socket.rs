@@ -11,7 +11,7 @@ use std::{
 
 use tokio::net::UnixListener;
 
-use usher_client::accounts;
+use usher_client::process::accounts;
 
 /// The bound socket; its file goes when this is dropped.
 #[derive(Debug)]
