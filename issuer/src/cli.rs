@@ -142,10 +142,11 @@ pub(crate) struct LicenseNew {
     /// The site's public key, when there is no request file.
     #[arg(long, value_name = "ed25519:…", group = "site")]
     pub(crate) site_key: Option<PublicKey>,
-    /// `NAME:SEATS` and options: `solver:10,version=2027.1,borrow-max=7d`. Repeat for more features.
+    /// `NAME:SEATS` and options: `solver:10,version=2027.1,lease-max=8h`. Repeat for more features.
     ///
     /// SEATS is a number or `unlimited`. Options: version, starts, expires, lease-min, lease-default,
-    /// lease-max, borrow-max, overdraft, grouping (process, user-host, user, host, display).
+    /// lease-max; and, for daemons newer than this version, which refuses them: borrow-max, overdraft,
+    /// grouping (process, user-host, user, host, display).
     #[arg(long, required = true, value_name = "TERMS")]
     pub(crate) feature: Vec<FeatureTerms>,
     /// Last day of validity, UTC; no later than the issuing certificate's.
