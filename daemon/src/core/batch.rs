@@ -83,7 +83,7 @@ impl Pending {
     /// The commit failed: nobody gets what was meant for them (L13).
     pub(super) fn refuse(self) {
         for (_, outlet) in self.waiting {
-            outlet.release(storage_trouble());
+            outlet.release(Answer::Refused(storage_trouble()));
         }
     }
 
@@ -101,8 +101,8 @@ impl Pending {
 }
 
 /// What a client is told; the journal's own words stay in the log (A4).
-pub(super) fn storage_trouble() -> Answer {
+pub(super) fn storage_trouble() -> Box<Refusal> {
     let detail =
         "the server cannot store a grant and stops; its administrator finds the reason in its log";
-    Answer::Refused(Box::new(Refusal::new(RefusalCode::StorageTrouble, detail)))
+    Box::new(Refusal::new(RefusalCode::StorageTrouble, detail))
 }

@@ -1,8 +1,15 @@
 //! The asynchronous edge of the core: put a question on its queue, get the answer after the commit.
 //!
-//! A full queue answers `busy` at once and a stopped core `draining`: never a stall (A3).
+//! A full queue answers `busy` at once, a stopped core `draining`, one that failed `storage-trouble`:
+//! never a stall (A3).
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 use usher_engine::api::{AdminAsk, Answer, Caller, ClientAsk};
@@ -12,7 +19,10 @@ use usher_protocol::{
     wire::Push,
 };
 
-use super::item::{Item, Outlet};
+use super::{
+    batch::storage_trouble,
+    item::{Item, Outlet},
+};
 use crate::{journal::SnapshotInfo, limits};
 
 /// Where questions are put. Cheap to clone.
@@ -20,6 +30,8 @@ use crate::{journal::SnapshotInfo, limits};
 pub struct CoreHandle {
     pub(super) queue: mpsc::Sender<Item>,
     pub(super) news: broadcast::Sender<Push>,
+    /// Set before the queue closes for want of a durable write (L13).
+    pub(super) failed: Arc<AtomicBool>,
 }
 
 /// An answer to one of a connection's requests.
@@ -39,7 +51,7 @@ impl CoreHandle {
     pub async fn ask(&self, caller: Caller, ask: ClientAsk) -> Answer {
         let (sender, receiver) = oneshot::channel();
         match self.put(Item::Client(caller, ask, Outlet::Once(sender))) {
-            Ok(()) => answer(receiver).await,
+            Ok(()) => self.answer(receiver).await,
             Err(refusal) => Answer::Refused(refusal),
         }
     }
@@ -50,8 +62,8 @@ impl CoreHandle {
         let (sender, receiver) = oneshot::channel();
         let item = Item::Admin(actor, ask, Outlet::Once(sender));
         match self.queue.send(item).await {
-            Ok(()) => answer(receiver).await,
-            Err(_) => Answer::Refused(stopped()),
+            Ok(()) => self.answer(receiver).await,
+            Err(_) => Answer::Refused(self.ended()),
         }
     }
 
@@ -78,7 +90,7 @@ impl CoreHandle {
         let (sender, receiver) = oneshot::channel();
         // A queue that is gone has dropped the sender, which the receiver then tells.
         drop(self.queue.send(Item::Snapshot(target, sender)).await);
-        receiver.await.unwrap_or_else(|_| Err(stopped().detail))
+        receiver.await.unwrap_or_else(|_| Err(self.ended().detail))
     }
 
     /// Another daemon proved to run with our site key (L12). Kept for later when the queue is full:
@@ -100,16 +112,25 @@ impl CoreHandle {
     fn put(&self, item: Item) -> Result<(), Box<Refusal>> {
         self.queue.try_send(item).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => busy(),
-            mpsc::error::TrySendError::Closed(_) => stopped(),
+            mpsc::error::TrySendError::Closed(_) => self.ended(),
         })
     }
-}
 
-/// A core that ends drops the question.
-async fn answer(receiver: oneshot::Receiver<Answer>) -> Answer {
-    receiver
-        .await
-        .unwrap_or_else(|_| Answer::Refused(stopped()))
+    /// A core that ends drops the question.
+    async fn answer(&self, receiver: oneshot::Receiver<Answer>) -> Answer {
+        receiver
+            .await
+            .unwrap_or_else(|_| Answer::Refused(self.ended()))
+    }
+
+    /// Why nobody answers any more.
+    fn ended(&self) -> Box<Refusal> {
+        if self.failed.load(Ordering::Acquire) {
+            storage_trouble()
+        } else {
+            stopped()
+        }
+    }
 }
 
 fn busy() -> Box<Refusal> {

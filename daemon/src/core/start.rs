@@ -2,6 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, atomic::AtomicBool},
     thread,
 };
 
@@ -141,6 +142,7 @@ fn spawn(
     let (queue, items) = mpsc::channel(limits::QUEUE_LENGTH_MAX);
     let (news, _) = broadcast::channel(limits::PUSHES_WAITING_MAX);
     let (end, ended) = oneshot::channel();
+    let failed = Arc::new(AtomicBool::new(false));
     let alarm = Alarm::with_callback(ring(&queue))?;
     // L13: who only renews commits nothing, and would not notice for long.
     journal.wake_on_failure(Box::new(ring(&queue)));
@@ -160,12 +162,20 @@ fn spawn(
         wake,
         watchdog,
         replies: 0,
+        failed: Arc::clone(&failed),
     };
     thread::Builder::new()
         .name("usherd-core".to_owned())
         .spawn(move || drop(end.send(core.run())))
         .map_err(StartError::Thread)?;
-    Ok((CoreHandle { queue, news }, ended))
+    Ok((
+        CoreHandle {
+            queue,
+            news,
+            failed,
+        },
+        ended,
+    ))
 }
 
 /// Wakes the core by an input of its own. A full queue loses it; the core then looks for itself after

@@ -212,7 +212,11 @@ async fn a_failing_journal_refuses_all_that_waits_and_ends_the_core() {
         .handle
         .ask(testing::caller(), ClientAsk::Features)
         .await;
-    assert!(matches!(late, Answer::Refused(_)));
+    match late {
+        // Not "come back soon": that would be another word for the same end.
+        Answer::Refused(refusal) => assert_eq!(refusal.code, RefusalCode::StorageTrouble),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// L13: the log is written beside the commits, and this core has nothing more to commit.

@@ -1,12 +1,18 @@
 //! The loop of the core thread: drain, handle, commit, release (A2).
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 use usher_client::clock::{Alarm, Clock, NEVER};
 use usher_engine::{
     Engine,
-    api::{AdminAsk, Input, ReplyTo},
+    api::{AdminAsk, Answer, Input, ReplyTo},
 };
 use usher_protocol::{
     codec::CodecError,
@@ -48,6 +54,8 @@ pub(super) struct Core {
     pub(super) wake: Option<BootMs>,
     pub(super) watchdog: Option<Watchdog>,
     pub(super) replies: u64,
+    /// Told to who asks after the end: see [`super::CoreHandle`].
+    pub(super) failed: Arc<AtomicBool>,
 }
 
 /// When the service manager expects a sign of life.
@@ -214,11 +222,12 @@ impl Core {
 
     /// Answers what waits, here and in the queue; nothing is tried again (L13).
     fn fail(&mut self, pending: Pending, error: CoreError) -> CoreError {
+        self.failed.store(true, Ordering::Release);
         pending.refuse();
         self.queue.close();
         while let Ok(item) = self.queue.try_recv() {
             if let Item::Client(_, _, outlet) | Item::Admin(_, _, outlet) = item {
-                outlet.release(storage_trouble());
+                outlet.release(Answer::Refused(storage_trouble()));
             }
         }
         error

@@ -106,9 +106,12 @@ impl Peer {
         self.number += 1;
         let frame = ClientFrame::Request(self.number, Request::Checkout(seat));
         self.send.write_all(&frame.encode().unwrap()).await.ok()?;
-        match self.next().await? {
-            ServerFrame::Reply(number, reply) if number == self.number => Some(reply),
-            other => panic!("{other:?}"),
+        loop {
+            match self.next().await? {
+                ServerFrame::Reply(number, reply) if number == self.number => return Some(reply),
+                ServerFrame::Push(_) => {}
+                other => panic!("{other:?}"),
+            }
         }
     }
 
