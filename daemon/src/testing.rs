@@ -57,6 +57,9 @@ pub(crate) fn license(seats: u32, lease_ms: DurationMs) -> Arc<VerifiedLicense> 
         replaces: Vec::new(),
         support: None,
         features: vec![Feature {
+            claimed_user: false,
+            early_return: false,
+            write_off: 0,
             feature: "solver".parse().unwrap(),
             version: None,
             seats: Some(seats),
@@ -101,6 +104,8 @@ pub(crate) async fn install(core: &CoreHandle, license: &Arc<VerifiedLicense>) {
 
 pub(crate) fn caller() -> Caller {
     Caller {
+        address: std::net::Ipv4Addr::LOCALHOST.into(),
+        connection: usher_engine::api::ConnectionId(0),
         client: PublicKey::from(&client_key()),
         root: PublicKey::from(&root_key()).fingerprint(),
     }
@@ -108,6 +113,7 @@ pub(crate) fn caller() -> Caller {
 
 pub(crate) fn checkout(nonce: u8) -> Checkout {
     Checkout {
+        wait: false,
         nonce: Nonce([nonce; 16]),
         token: Token([nonce; 16]),
         feature: "solver".parse().unwrap(),

@@ -145,8 +145,10 @@ pub(crate) struct LicenseNew {
     /// `NAME:SEATS` and options: `solver:10,version=2027.1,lease-max=8h`. Repeat for more features.
     ///
     /// SEATS is a number or `unlimited`. Options: version, starts, expires, lease-min, lease-default,
-    /// lease-max; and, for daemons newer than this version, which refuses them: borrow-max, overdraft,
-    /// grouping (process, user-host, user, host, display).
+    /// lease-max; overdraft (seats beyond the pool); grouping (what shares one seat: process, user-host,
+    /// host, display, or user, which spans hosts and needs claimed-user=true); borrow-max, and with it
+    /// early-return (true: a seat returned early is lent anew at once) and write-off (borrowed seats that
+    /// may be written off).
     #[arg(long, required = true, value_name = "TERMS")]
     pub(crate) feature: Vec<FeatureTerms>,
     /// Last day of validity, UTC; no later than the issuing certificate's.

@@ -24,6 +24,9 @@ pub(crate) struct FeatureTerms {
     borrow_max: DurationMs,
     overdraft: u32,
     grouping: Grouping,
+    claimed_user: bool,
+    early_return: bool,
+    write_off: u32,
 }
 
 impl FeatureTerms {
@@ -44,6 +47,9 @@ impl FeatureTerms {
             borrow_ms_max: self.borrow_max,
             overdraft: self.overdraft,
             grouping: self.grouping,
+            claimed_user: self.claimed_user,
+            early_return: self.early_return,
+            write_off: self.write_off,
         }
     }
 
@@ -60,6 +66,9 @@ impl FeatureTerms {
             "borrow-max" => self.borrow_max = length()?,
             "overdraft" => self.overdraft = value.parse().map_err(|error| wrong(&error))?,
             "grouping" => self.grouping = grouping(value)?,
+            "claimed-user" => self.claimed_user = value.parse().map_err(|error| wrong(&error))?,
+            "early-return" => self.early_return = value.parse().map_err(|error| wrong(&error))?,
+            "write-off" => self.write_off = value.parse().map_err(|error| wrong(&error))?,
             _ => {
                 return Err(format!(
                     "unknown option `{option}`; known are {}",
@@ -92,6 +101,9 @@ impl FromStr for FeatureTerms {
             borrow_max: DurationMs::ZERO,
             overdraft: 0,
             grouping: Grouping::default(),
+            claimed_user: false,
+            early_return: false,
+            write_off: 0,
         };
         for part in parts {
             let (option, value) = part
@@ -135,7 +147,7 @@ fn grouping(text: &str) -> Result<Grouping, String> {
         })
 }
 
-const OPTIONS: [&str; 9] = [
+const OPTIONS: [&str; 12] = [
     "version",
     "starts",
     "expires",
@@ -145,6 +157,9 @@ const OPTIONS: [&str; 9] = [
     "borrow-max",
     "overdraft",
     "grouping",
+    "claimed-user",
+    "early-return",
+    "write-off",
 ];
 
 #[cfg(test)]

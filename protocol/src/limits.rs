@@ -49,6 +49,21 @@ pub const HOLDERS_LISTED_MAX: usize = 8;
 /// Seats in one checkout.
 pub const SEATS_PER_CHECKOUT_MAX: u32 = 1_000_000;
 
+/// Features in one checkout of several (all or nothing).
+pub const FEATURES_PER_CHECKOUT_MAX: usize = 8;
+
+/// How far client's and daemon's wall clocks may be apart for a borrow (L10).
+pub const BORROW_CLOCKS_APART_MS_MAX: DurationMs = DurationMs::minutes(5);
+
+/// How long after its end a borrowed lease still counts, live (L10).
+pub const BORROW_TOLERANCE_MS: DurationMs = DurationMs::hours(1);
+
+/// How long after its end a borrowed lease still counts, test (T8).
+pub const BORROW_TOLERANCE_MS_TEST: DurationMs = DurationMs::seconds(2);
+
+/// How long an offer stands (L9).
+pub const OFFER_MS: DurationMs = DurationMs::seconds(30);
+
 /// Lease length when neither license nor client says otherwise (L2).
 pub const LEASE_MS_DEFAULT: DurationMs = DurationMs::minutes(10);
 

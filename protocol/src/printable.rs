@@ -56,6 +56,7 @@ mod tests {
             line: 1,
         });
         let holder = HolderView {
+            borrowed: false,
             user: evil(),
             host: evil(),
             display: Some(evil()),

@@ -24,6 +24,9 @@ pub struct Refusal {
     pub holders_more: u32,
     /// How long, at the latest estimate, until enough seats can be free if nobody renews.
     pub earliest_free_ms: Option<DurationMs>,
+    /// Whose end that moment waits for, in words: a person can ask them.
+    #[serde(deserialize_with = "printable::received_option")]
+    pub earliest_because: Option<String>,
     /// When asking again makes sense.
     pub retry_after_ms: Option<DurationMs>,
     /// The vendor's support message, from the license.
@@ -41,6 +44,7 @@ impl Refusal {
             holders: Vec::new(),
             holders_more: 0,
             earliest_free_ms: None,
+            earliest_because: None,
             retry_after_ms: None,
             support: None,
         }
@@ -87,6 +91,8 @@ pub struct HolderView {
     pub since: WallMs,
     /// When its seats come free if it does not renew, from now.
     pub free_in_ms: DurationMs,
+    /// Borrowed for off-line use (L10).
+    pub borrowed: bool,
 }
 
 macro_rules! refusal_codes {
@@ -153,12 +159,27 @@ refusal_codes! {
     305 CloneFound "clone-found" "Two daemons run with one site key; an administrator must choose (L12).";
     306 Holding "holding" "After a restore, seats are held until old leases have run out (L12).";
     307 ClockHeld "clock-held" "The daemon's clock leads too far; an administrator must confirm it (L11).";
+    308 QueueFull "queue-full" "As many wait for this feature as may.";
     400 BadRequest "bad-request" "The request makes no sense.";
     401 UnsupportedVersion "unsupported-version" "No protocol version is spoken by both sides.";
     402 UnknownVendor "unknown-vendor" "The daemon serves no license of this vendor root.";
     403 HelloFirst "hello-first" "Something came before the `Hello`.";
     404 NotAllowed "not-allowed" "Only an administrator may do this.";
     405 RootUnconfirmed "root-unconfirmed" "The first license of a vendor needs its root confirmed by an administrator (T3).";
+    500 Denied "denied" "A rule of the site's policy denies this.";
+    501 NotAdmitted "not-admitted" "The site's policy admits only others to this feature.";
+    502 MaximumReached "maximum-reached" "A maximum of the site's policy is used up.";
+    503 Reserved "reserved" "The seats that are free are reserved for others.";
+    504 NotEnrolled "not-enrolled" "The site's policy admits only client keys that an administrator has accepted.";
+    505 Suspended "suspended" "An administrator lends none of this for now (L7).";
+    506 CoolingDown "cooling-down" "The seat was taken back a moment ago; it may be asked for again later.";
+    507 Idle "idle" "The application was idle for as long as the site's policy allows.";
+    508 BorrowNotAllowed "borrow-not-allowed" "License or policy allow no borrow of this (L10).";
+    509 BorrowTooLong "borrow-too-long" "Longer than license or policy let it be borrowed (L10).";
+    510 KeptAtHome "kept-at-home" "The seats that are left stay at home (L10).";
+    511 ClocksApart "clocks-apart" "The clocks of client and daemon are too far apart for a borrow (L10).";
+    512 LeaseBorrowed "lease-borrowed" "A borrowed lease runs to its end and is not renewed (L10).";
+    513 WriteOffsUsedUp "write-offs-used-up" "The license allows no more seats to be written off (L10).";
 }
 
 #[cfg(test)]

@@ -93,6 +93,13 @@ pub enum Request {
     Holders(FeatureName),
     /// The endorsement of one license.
     Endorsement(LicenseId),
+    /// Seats of several features, all or nothing; at most [`crate::limits::FEATURES_PER_CHECKOUT_MAX`].
+    /// They wait together or not at all; the first nonce names the set in the queue.
+    CheckoutAll(Vec<Checkout>),
+    /// Out of the queue: the waiter is named by its (first) nonce. Repeating it is harmless (L9).
+    Leave(Nonce),
+    /// A long lease for off-line use (L10).
+    Borrow(Borrow),
 }
 
 /// `live` or `test`; the two share no pool (T8).
@@ -124,6 +131,28 @@ pub struct Checkout {
     pub length_ms: Option<DurationMs>,
     /// Who asks, in the client's own words.
     pub holder: Holder,
+    /// Stand in the queue when no seat is free (L9). No part of what a repeat must match.
+    pub wait: bool,
+}
+
+/// Asks for a borrowed lease (L10).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Borrow {
+    /// What for; `length_ms` says for how long and must be there, `wait` must not be set.
+    pub checkout: Checkout,
+    /// The client's wall clock: a borrow runs on wall clocks, so they must agree.
+    pub wall: WallMs,
+}
+
+/// Where a waiter stands (L9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// 1 is next.
+    pub position: u32,
+    /// All that wait for this feature.
+    pub waiting: u32,
+    /// When its turn may come, guessed from how often seats came free lately; none without a guess.
+    pub expected_ms: Option<DurationMs>,
 }
 
 /// Who holds a lease, beside the client key: the client's own words (T6).
@@ -159,6 +188,8 @@ pub struct Renew {
     pub link: Link,
     /// The length wished for.
     pub length_ms: Option<DurationMs>,
+    /// How long the application has reported no activity, if it reports any.
+    pub idle_ms: Option<DurationMs>,
 }
 
 /// Gives seats back; repeating it is harmless.
@@ -201,6 +232,15 @@ pub enum Reply {
     Endorsement(SignedEndorsement),
     /// No, and why.
     Refused(Refusal),
+    /// No seat yet: a place in the queue (L9).
+    Queued(Place),
+    /// To [`Request::CheckoutAll`], in the order asked for.
+    GrantedAll(Vec<Grant>),
+    /// Out of the queue.
+    Left,
+    /// A borrowed lease was returned early, but its license does not free such a seat at once: it
+    /// comes back after this long (L10).
+    Returned(DurationMs),
 }
 
 /// A lease and what to do about it.
@@ -229,8 +269,20 @@ pub struct FeatureView {
     pub version: Option<Version>,
     /// Seats in the pool; none is unlimited.
     pub seats: Option<u32>,
-    /// Seats out.
+    /// Seats out, a share of a group counted once; above `seats`, they are overdraft.
     pub out: u32,
+    /// Seats that may be out beyond `seats`, as signed.
+    pub overdraft: u32,
+    /// Free seats that policy reserves; of the feature, so the same in each of its pools.
+    pub reserved_idle: u32,
+    /// Seats offered to waiters or lingering with their last holders.
+    pub kept: u32,
+    /// Who waits for this feature; the same in each of its pools.
+    pub queued: u32,
+    /// Longest borrow the license allows; zero is none (L10).
+    pub borrow_ms_max: DurationMs,
+    /// An administrator lends none of it for now.
+    pub suspended: bool,
     /// When the license of it ends, if it does.
     pub expires: Option<WallMs>,
 }
@@ -247,6 +299,13 @@ pub enum Push {
         LeaseId,
         #[serde(deserialize_with = "crate::printable::received")] String,
     ),
+    /// The place of the waiter of this nonce, as it changes (L9).
+    Queued(Nonce, Place),
+    /// A seat is kept this long for the waiter of this nonce, which claims it by its checkout once
+    /// more (L9).
+    Offered(Nonce, DurationMs),
+    /// The waiter of this nonce is out of the queue, and why; its checkout is over.
+    Dismissed(Nonce, Refusal),
 }
 
 impl ClientFrame {

@@ -141,6 +141,7 @@ mod tests {
             line: 12,
         });
         refusal.holders = vec![HolderView {
+            borrowed: false,
             user: "ann".into(),
             host: "desk".into(),
             display: Some(":0".into()),

@@ -284,6 +284,10 @@ pub(crate) fn kind(reply: &Reply) -> &'static str {
         Reply::Holders(..) => "a list of holders",
         Reply::Endorsement(_) => "an endorsement",
         Reply::Refused(_) => "a refusal",
+        Reply::Queued(_) => "a place in the queue",
+        Reply::GrantedAll(_) => "several leases",
+        Reply::Left => "a farewell from the queue",
+        Reply::Returned(_) => "a return",
     }
 }
 

@@ -259,7 +259,7 @@ impl Driver {
         match push {
             Push::Evicted(lease, reason) => self.feed_all(&Input::Evicted(lease, reason)),
             Push::Draining(pause) => self.link.wait_before_dialing(pause, draw_jitter()),
-            Push::FeaturesChanged => {}
+            Push::FeaturesChanged | Push::Queued(..) | Push::Offered(..) | Push::Dismissed(..) => {}
         }
     }
 

@@ -370,6 +370,7 @@ impl Session {
         }
         match (&self.phase, &self.held) {
             (Phase::Holding, Some(held)) if self.attached => Request::Renew(Renew {
+                idle_ms: None,
                 lease: held.granted.id,
                 nonce: self.nonce,
                 link: self.chain.link(fresh.token),
@@ -390,6 +391,7 @@ impl Session {
     /// The same in every repeat: the nonce makes it one lease (L5).
     fn checkout(&self) -> Checkout {
         Checkout {
+            wait: false,
             nonce: self.nonce,
             token: self.chain.first(),
             feature: self.ask.feature.clone(),

@@ -210,6 +210,8 @@ impl Plan {
             Request::Endorsement(_) => Reply::Endorsement(self.endorsement(site)),
             Request::Features => Reply::Features(Vec::new()),
             Request::Holders(_) => Reply::Holders(Vec::new(), 0),
+            Request::Leave(_) => Reply::Left,
+            Request::CheckoutAll(_) | Request::Borrow(_) => refuse(RefusalCode::BadRequest),
         }
     }
 
@@ -222,6 +224,8 @@ impl Plan {
         let epoch = Epoch(self.epoch);
         let wall = Clock::new().now().wall;
         let lease = Lease {
+            borrowed: false,
+            grouping: usher_protocol::documents::license::Grouping::Process,
             id: LeaseId { epoch, commit },
             root: PublicKey::from(&self.vendor).fingerprint(),
             license: "acme-1".parse().unwrap(),

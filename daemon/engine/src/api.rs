@@ -1,6 +1,6 @@
 //! The engine's whole vocabulary: what goes in, what comes out. Effects are data.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use usher_protocol::{
     documents::{
@@ -9,13 +9,16 @@ use usher_protocol::{
         license::VerifiedLicense,
     },
     ids::{Commit, Epoch, Fingerprint, LeaseId, LifeId, Nonce, PublicKey},
-    names::{FeatureName, LicenseId},
+    names::{FeatureName, LicenseId, Version},
     refusal::{HolderView, Refusal},
     time::{BootMs, DurationMs, WallMs},
-    wire::{Checkout, Environment, FeatureView, Hello, Link, Release, Renew},
+    wire::{Borrow, Checkout, Environment, FeatureView, Hello, Link, Place, Push, Release, Renew},
 };
 
-use crate::record::{Event, Record};
+use crate::{
+    policy::Policy,
+    record::{EnrolledClient, Event, Record, SuspensionKey},
+};
 
 /// One thing that happened. The core loop hands them over one at a time, with `now` read after each
 /// was taken from the queue (L2).
@@ -48,7 +51,19 @@ pub enum Input {
         /// Where it answered, for people.
         address: String,
     },
+    /// A client's connection is gone (L6, L9).
+    Disconnected {
+        /// Which.
+        connection: ConnectionId,
+        /// The client closed it itself: its places in the queue are given up at once. A connection
+        /// that was cut keeps them for a while.
+        orderly: bool,
+    },
 }
+
+/// Names one connection of this life; what is pushed to it goes by this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
 
 /// Names the waiting side of one question; the core loop owns what it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +76,10 @@ pub struct Caller {
     pub client: PublicKey,
     /// The vendor root it wants (T3).
     pub root: Fingerprint,
+    /// Where it calls from, for the networks of the policy.
+    pub address: IpAddr,
+    /// Over which connection.
+    pub connection: ConnectionId,
 }
 
 /// What a client may ask.
@@ -91,6 +110,12 @@ pub enum ClientAsk {
     Holders(FeatureName),
     /// One license's endorsement.
     Endorsement(LicenseId),
+    /// Seats of several features, all or nothing.
+    CheckoutAll(Vec<Checkout>),
+    /// Out of the queue (L9).
+    Leave(Nonce),
+    /// A lease for off-line use (L10).
+    Borrow(Borrow),
 }
 
 /// What an administrator may ask. Each acknowledged change is durable before its answer leaves.
@@ -122,6 +147,8 @@ pub enum AdminAsk {
         lease: LeaseId,
         /// Why, for its holder and the usage log.
         reason: String,
+        /// How long its holder may not have the feature again; none is the usual.
+        cool_down_ms: Option<DurationMs>,
     },
     /// Believe the wall clock although it leads (L11).
     ConfirmClock,
@@ -133,6 +160,53 @@ pub enum AdminAsk {
     Configure(Settings),
     /// Stop granting and renewing: the process is about to end.
     Drain,
+    /// A policy, checked as far as that goes without licenses. One that cannot be met is refused and
+    /// the running one stays.
+    SetPolicy(Arc<Policy>),
+    /// What a checkout would get, and why; changes nothing (A4).
+    Explain(Question),
+    /// Lend nothing of a license or feature, and why; renewals are refused too (L7).
+    Suspend(SuspensionKey, String),
+    /// Lend it again.
+    Resume(SuspensionKey),
+    /// Accepted client keys, and those that knocked.
+    Clients,
+    /// Accept a client key under a name.
+    AcceptClient(PublicKey, String),
+    /// Accept it no more; its leases are not renewed.
+    RemoveClient(Fingerprint),
+    /// Who waits, first in front.
+    Queue,
+    /// Count a borrowed lease against the signed allowance from now on, and why (L10).
+    WriteOff {
+        /// Which.
+        lease: LeaseId,
+        /// Why, for the usage log.
+        reason: String,
+    },
+}
+
+/// A checkout that somebody might ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// `vendor/feature`, or the feature alone where one vendor is served.
+    pub feature: String,
+    /// Live or test.
+    pub environment: Environment,
+    /// How many seats.
+    pub seats: u32,
+    /// The lowest version that will do.
+    pub version: Option<Version>,
+    /// Who, in the client's own words.
+    pub user: String,
+    /// Where, in the client's own words.
+    pub host: String,
+    /// With which key; none is one never seen.
+    pub client: Option<PublicKey>,
+    /// From which address; none matches no network.
+    pub address: Option<IpAddr>,
+    /// For off-line use, this long (L10).
+    pub borrow_ms: Option<DurationMs>,
 }
 
 /// What the configuration says to the engine.
@@ -172,6 +246,11 @@ pub struct Output {
     pub events: Vec<Event>,
     /// To release after the commit.
     pub answers: Vec<(ReplyTo, Answer)>,
+    /// News for single connections, to send after the commit and after the answers.
+    pub pushes: Vec<(ConnectionId, Push)>,
+    /// Some of this batch must be in the usage log, not only on its way there, before the answers
+    /// leave: a borrow was granted (S2).
+    pub wait_for_log: bool,
     /// When to hand in a [`Input::Tick`]; replaces any earlier wish. None: not by time alone.
     pub wake: Option<BootMs>,
 }
@@ -203,6 +282,72 @@ pub enum Answer {
     Done,
     /// No.
     Refused(Box<Refusal>),
+    /// To `CheckoutAll`: in the order asked for.
+    PromisedAll(Vec<Promise>),
+    /// To checkouts that wait (L9).
+    Queued(Place),
+    /// To `Leave`.
+    Left,
+    /// To release of a borrowed lease whose seat comes back after this long (L10).
+    Returned(DurationMs),
+    /// To `Explain`.
+    Explained(Box<Explanation>),
+    /// To `Clients`.
+    Clients(Vec<ClientView>),
+    /// To `Queue`.
+    Queue(Vec<WaiterView>),
+}
+
+/// What a checkout would get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// The refusal word for word as the client would get it, or none where it would get seats.
+    pub refusal: Option<Refusal>,
+    /// What it would get, or where it would stand in the queue, in words.
+    pub detail: String,
+}
+
+/// A client key for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientView {
+    /// Accepted by an administrator.
+    Accepted(EnrolledClient),
+    /// Refused for want of that, lately.
+    Knocked {
+        /// Its key.
+        client: PublicKey,
+        /// The client's own words.
+        user: String,
+        /// The client's own words.
+        host: String,
+        /// From where.
+        address: IpAddr,
+        /// Last seen this long ago.
+        ago_ms: DurationMs,
+    },
+}
+
+/// A waiter for people (L9).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaiterView {
+    /// `vendor/feature`; several for a set, with ` + ` between.
+    pub feature: String,
+    /// Its place.
+    pub place: Place,
+    /// Seats asked for.
+    pub seats: u32,
+    /// The client's own words.
+    pub user: String,
+    /// The client's own words.
+    pub host: String,
+    /// By policy; higher is served first.
+    pub priority: i32,
+    /// For this long.
+    pub waited_ms: DurationMs,
+    /// A seat is offered, for so much longer.
+    pub offered_ms: Option<DurationMs>,
+    /// Cut off, and its place kept for so much longer.
+    pub cut_off_ms: Option<DurationMs>,
 }
 
 /// A vendor's word for this site.
@@ -271,6 +416,10 @@ pub struct LeaseView {
     pub free_in_ms: DurationMs,
     /// What is wrong with it, when something is: `evicted: …`, `forked`, `held since restart`.
     pub note: Option<String>,
+    /// Borrowed until then (L10).
+    pub borrowed_until: Option<WallMs>,
+    /// How many leases share its seats, itself included.
+    pub sharing: u32,
 }
 
 /// One pool for people.
@@ -284,6 +433,18 @@ pub struct PoolView {
     pub overcommitted: bool,
     /// Leases held since the restart and not yet heard of (L4).
     pub held: u32,
+    /// Of the seats out, the borrowed ones (L10).
+    pub borrowed: u32,
+    /// Seats out beyond the pool, as signed.
+    pub overdraft_used: u32,
+    /// Seats written off, beside those out (L10).
+    pub written_off: u32,
+    /// Seats offered to waiters (L9).
+    pub offered: u32,
+    /// Seats that linger with their last holders.
+    pub lingering: u32,
+    /// Why an administrator lends none of it for now.
+    pub suspended: Option<String>,
 }
 
 /// The daemon at one glance.
@@ -299,10 +460,29 @@ pub struct Status {
     pub leases: usize,
     /// Every pool.
     pub pools: Vec<PoolView>,
+    /// Reservations of the policy, and how they are used.
+    pub reservations: Vec<ReservationView>,
+    /// The policy in force, in words.
+    pub policy: String,
     /// License time (L11).
     pub license_time: WallMs,
     /// Why no seat is granted at all, when so; the first word is the refusal's name.
     pub stopped: Vec<String>,
     /// What is not as it should be while seats are granted: `clock: …`, `overcommitted: …`.
     pub degraded: Vec<String>,
+}
+
+/// A reservation for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReservationView {
+    /// `vendor/feature`.
+    pub feature: String,
+    /// For whom, in the policy's words.
+    pub who: String,
+    /// Seats reserved.
+    pub seats: u32,
+    /// Seats that its holders have out; what is beyond `seats` is shared ones.
+    pub used: u32,
+    /// The line of the policy.
+    pub line: u32,
 }

@@ -1,6 +1,7 @@
 //! Is a seat free, and whose turn is it: the one place that grants (L2, L5).
 
 use usher_protocol::{
+    documents::license::Grouping,
     ids::{Commit, LeaseId},
     limits::SEATS_PER_CHECKOUT_MAX,
     refusal::{Refusal, RefusalCode},
@@ -15,7 +16,7 @@ use crate::{
     explain::Why,
     length,
     limits::BUSY_RETRY_MS,
-    pool::{Pool, PoolIndex},
+    pool::{FeatureKey, Pool, PoolIndex},
     record::{LeaseRecord, Record, What},
     renew::{ended, forked},
     step::{Asked, CLIENT, Step, no},
@@ -101,7 +102,11 @@ impl Engine {
     ) -> Result<PoolIndex, Box<Refusal>> {
         let pools = self
             .state
-            .serving(caller.root, checkout.environment, &checkout.feature)
+            .serving(&FeatureKey {
+                root: caller.root,
+                environment: checkout.environment,
+                feature: checkout.feature.clone(),
+            })
             .to_vec();
         let mut reasons = Vec::with_capacity(pools.len());
         for index in pools {
@@ -167,6 +172,15 @@ impl Engine {
     ) -> LeaseRecord {
         let key = &self.state.pool(index).key;
         LeaseRecord {
+            waited_ms: DurationMs::ZERO,
+            borrowed: None,
+            grouping: self
+                .state
+                .pool(index)
+                .terms
+                .as_ref()
+                .map_or(Grouping::Process, |terms| terms.feature().grouping),
+            overdraft_seats: 0,
             id,
             root: key.root,
             license: key.license.clone(),

@@ -105,6 +105,7 @@ impl Engine {
             }
             Input::Tick => {}
             Input::CloneFound { life, address } => self.clone_found(&mut step, life, address),
+            Input::Disconnected { .. } => {}
         }
         self.finish(step, tick)
     }
@@ -129,6 +130,9 @@ impl Engine {
             ClientAsk::Features => Ok(self.features(step, caller)),
             ClientAsk::Holders(feature) => Ok(self.holders(step, caller, &feature)),
             ClientAsk::Endorsement(license) => self.endorsement(caller, &license),
+            ClientAsk::CheckoutAll(_) | ClientAsk::Leave(_) | ClientAsk::Borrow(_) => {
+                Err(unbuilt())
+            }
         }
     }
 
@@ -144,7 +148,7 @@ impl Engine {
             AdminAsk::Leases { after, count_max } => {
                 Ok(Answer::Leases(self.leases(step, after, count_max)))
             }
-            AdminAsk::Evict { lease, reason } => self.evict(step, actor, lease, &reason),
+            AdminAsk::Evict { lease, reason, .. } => self.evict(step, actor, lease, &reason),
             AdminAsk::ConfirmClock => Ok(self.confirm_clock(step, actor)),
             AdminAsk::KeepThisClone => Ok(self.keep_this_clone(step, actor)),
             AdminAsk::AcceptRollback => Ok(self.accept_rollback(step, actor)),
@@ -156,6 +160,7 @@ impl Engine {
                 self.draining = true;
                 Ok(Answer::Done)
             }
+            _ => Err(unbuilt()),
         }
     }
 
@@ -240,6 +245,13 @@ impl Engine {
         .flatten()
         .min()
     }
+}
+
+fn unbuilt() -> Box<usher_protocol::refusal::Refusal> {
+    crate::step::no(
+        usher_protocol::refusal::RefusalCode::BadRequest,
+        "not served",
+    )
 }
 
 fn answer(step: &mut Step, reply_to: ReplyTo, asked: Asked) {

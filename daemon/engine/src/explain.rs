@@ -291,6 +291,7 @@ impl Engine {
 
 fn holder_view(entry: &LeaseEntry, free_in_ms: DurationMs) -> HolderView {
     HolderView {
+        borrowed: entry.borrowed.is_some(),
         user: entry.holder.user.clone(),
         host: entry.holder.host.clone(),
         display: entry.holder.display.clone(),

@@ -20,6 +20,7 @@ mod license;
 mod license_time;
 mod limits;
 mod overcommit;
+pub mod policy;
 mod pool;
 pub mod record;
 mod release;

@@ -26,6 +26,26 @@ pub(crate) struct PoolKey {
     pub(crate) feature: FeatureName,
 }
 
+impl PoolKey {
+    /// What the pool's seats are asked for by.
+    pub(crate) fn feature_key(&self) -> FeatureKey {
+        FeatureKey {
+            root: self.root,
+            environment: self.environment,
+            feature: self.feature.clone(),
+        }
+    }
+}
+
+/// One feature as it is asked for, whatever licenses its seats come from. Queue, reservations and
+/// maxima belong to it; seats to its pools.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FeatureKey {
+    pub(crate) root: Fingerprint,
+    pub(crate) environment: Environment,
+    pub(crate) feature: FeatureName,
+}
+
 /// What the installed license says of one pool.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use usher_protocol::{
-    documents::license::VerifiedLicense,
+    documents::license::{Grouping, VerifiedLicense},
     envelope::Signed,
     ids::{Epoch, Fingerprint, LeaseId, Nonce, PublicKey},
     names::{FeatureName, LicenseId, VendorName, Version},
@@ -37,6 +37,14 @@ pub enum Record {
     PutMark(Mark),
     /// Why no seat may be granted, across restarts (L12); the default value is "nothing is wrong".
     PutTrouble(Trouble),
+    /// A client key that an administrator accepted (`enroll = "required"`).
+    PutClient(EnrolledClient),
+    /// A client key that is accepted no more.
+    DropClient(PublicKey),
+    /// A license or feature of which nothing is lent for now (L7).
+    PutSuspension(Suspension),
+    /// It is lent again.
+    DropSuspension(SuspensionKey),
 }
 
 /// A lease as the store knows it.
@@ -72,6 +80,56 @@ pub struct LeaseRecord {
     pub evicted: Option<String>,
     /// Two renewed it (T6).
     pub forked: bool,
+    /// What shares its seats, as its license said at the grant.
+    pub grouping: Grouping,
+    /// How many of its seats were overdraft at the grant.
+    pub overdraft_seats: u32,
+    /// How long its holder stood in the queue for it (L9).
+    pub waited_ms: DurationMs,
+    /// Borrowed for off-line use (L10).
+    pub borrowed: Option<Borrowed>,
+}
+
+/// What is special about a borrowed lease (L10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Borrowed {
+    /// The right's end by wall clock; it counts until then and the tolerance.
+    pub until: WallMs,
+    /// Returned early under a license that frees no such seat at once.
+    pub returned: bool,
+    /// Written off: it counts against the signed allowance, no more against the pool.
+    pub written_off: bool,
+}
+
+/// An accepted client key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolledClient {
+    /// The workstation's key.
+    pub client: PublicKey,
+    /// What the administrator calls it.
+    pub name: String,
+    /// Accepted when, by the daemon's wall clock.
+    pub since: WallMs,
+}
+
+/// What is suspended: a whole license, or one feature of a vendor.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SuspensionKey {
+    /// All of a license.
+    License(LicenseId),
+    /// A feature, from whatever license.
+    Feature(Fingerprint, FeatureName),
+}
+
+/// A license or feature of which nothing is lent for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspension {
+    /// Which.
+    pub key: SuspensionKey,
+    /// Why, for its holders.
+    pub reason: String,
+    /// Since when, by the daemon's wall clock.
+    pub since: WallMs,
 }
 
 /// The highest serial of one license of one vendor.
@@ -171,4 +229,25 @@ pub enum What {
     Trouble(String),
     /// The wall clock stepped or was confirmed, in words.
     Clock(String),
+    /// A waiter left the queue without a seat, after this long (L9).
+    GaveUp {
+        /// Of which vendor.
+        root: Fingerprint,
+        /// Which feature.
+        feature: FeatureName,
+        /// Who waited.
+        holder: Holder,
+        /// How long.
+        waited_ms: DurationMs,
+    },
+    /// Nothing is lent of it for now, and why.
+    Suspended(Suspension),
+    /// It is lent again.
+    Resumed(SuspensionKey),
+    /// A client key was accepted.
+    ClientAccepted(EnrolledClient),
+    /// A client key is accepted no more.
+    ClientRemoved(PublicKey),
+    /// A policy came into force, in words.
+    Policy(String),
 }

@@ -193,6 +193,8 @@ impl Engine {
         let terms = pool.terms.as_ref()?;
         let wall = self.time.wall_for_leases(step.now);
         Some(Lease {
+            borrowed: entry.borrowed.is_some(),
+            grouping: entry.grouping,
             id,
             root: pool.key.root,
             license: pool.key.license.clone(),

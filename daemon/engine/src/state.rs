@@ -8,14 +8,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use usher_protocol::{
     codec,
     documents::{
-        license::VerifiedLicense,
+        license::{Grouping, VerifiedLicense},
         revocation::{RevocationList, VerifiedRevocationList},
     },
     envelope::Signed,
     ids::{Fingerprint, LeaseId, Nonce, PublicKey},
-    names::{FeatureName, LicenseId, VendorName, Version},
+    names::{LicenseId, VendorName, Version},
     time::{BootMs, DurationMs, WallMs},
-    wire::{Environment, Holder},
+    wire::Holder,
 };
 
 use crate::{
@@ -23,8 +23,10 @@ use crate::{
     deadline::DeadlineIndex,
     invariants,
     overcommit::Excess,
-    pool::{Pool, PoolIndex, PoolKey, Terms},
-    record::{LeaseRecord, Mark, Record, Trouble},
+    pool::{FeatureKey, Pool, PoolIndex, PoolKey, Terms},
+    record::{
+        Borrowed, EnrolledClient, LeaseRecord, Mark, Record, Suspension, SuspensionKey, Trouble,
+    },
 };
 
 /// A lease that is out.
@@ -41,6 +43,10 @@ pub(crate) struct LeaseEntry {
     pub(crate) length_ms_longest: DurationMs,
     pub(crate) evicted: Option<Box<str>>,
     pub(crate) forked: bool,
+    pub(crate) grouping: Grouping,
+    pub(crate) overdraft_seats: u32,
+    pub(crate) waited_ms: DurationMs,
+    pub(crate) borrowed: Option<Borrowed>,
     /// Volatile: when it comes free (L2). Not before it is set.
     pub(crate) deadline: Option<BootMs>,
     /// Volatile: the last step of its chain in this life (T6).
@@ -62,9 +68,11 @@ pub(crate) struct State {
     pub(crate) revocations: BTreeMap<Fingerprint, VerifiedRevocationList>,
     pub(crate) mark: Option<Mark>,
     pub(crate) trouble: Trouble,
+    pub(crate) clients: BTreeMap<PublicKey, EnrolledClient>,
+    pub(crate) suspensions: BTreeMap<SuspensionKey, Suspension>,
     pools: Vec<Pool>,
     pool_by_key: BTreeMap<PoolKey, PoolIndex>,
-    serving: BTreeMap<(Fingerprint, Environment, FeatureName), Vec<PoolIndex>>,
+    serving: BTreeMap<FeatureKey, Vec<PoolIndex>>,
 }
 
 impl State {
@@ -89,6 +97,12 @@ impl State {
             }
             Record::PutMark(mark) => self.mark = Some(*mark),
             Record::PutTrouble(trouble) => self.trouble = trouble.clone(),
+            Record::PutClient(it) => drop(self.clients.insert(it.client, it.clone())),
+            Record::DropClient(client) => drop(self.clients.remove(client)),
+            Record::PutSuspension(it) => {
+                self.suspensions.insert(it.key.clone(), it.clone());
+            }
+            Record::DropSuspension(key) => drop(self.suspensions.remove(key)),
         }
         invariants::after_apply(self, record);
     }
@@ -123,15 +137,8 @@ impl State {
     }
 
     /// The pools that installed licenses open for a feature, those that expire first in front.
-    pub(crate) fn serving(
-        &self,
-        root: Fingerprint,
-        environment: Environment,
-        feature: &FeatureName,
-    ) -> &[PoolIndex] {
-        self.serving
-            .get(&(root, environment, feature.clone()))
-            .map_or(&[], Vec::as_slice)
+    pub(crate) fn serving(&self, key: &FeatureKey) -> &[PoolIndex] {
+        self.serving.get(key).map_or(&[], Vec::as_slice)
     }
 
     /// A lease as its record has it.
@@ -139,6 +146,10 @@ impl State {
         let entry = self.leases.get(&id)?;
         let key = &self.pool(entry.pool).key;
         Some(LeaseRecord {
+            waited_ms: entry.waited_ms,
+            borrowed: entry.borrowed,
+            grouping: entry.grouping,
+            overdraft_seats: entry.overdraft_seats,
             id,
             root: key.root,
             license: key.license.clone(),
@@ -163,6 +174,7 @@ impl State {
             entry.length_ms_longest = record.length_ms_longest;
             entry.evicted = record.evicted.as_deref().map(Box::from);
             entry.forked = record.forked;
+            entry.borrowed = record.borrowed;
             return;
         }
         let pool = self.open_pool(PoolKey {
@@ -238,7 +250,7 @@ impl State {
         for license in self.licenses.values() {
             for terms in Terms::of(license) {
                 let key = terms.key();
-                let place = (key.root, key.environment, key.feature.clone());
+                let place = key.feature_key();
                 let pool = self.pool_by_key.get(&key).copied();
                 self.serving.entry(place).or_default().extend(pool);
             }
@@ -293,6 +305,10 @@ fn entry_of(record: &LeaseRecord, pool: PoolIndex) -> LeaseEntry {
         length_ms_longest: record.length_ms_longest,
         evicted: record.evicted.as_deref().map(Box::from),
         forked: record.forked,
+        grouping: record.grouping,
+        overdraft_seats: record.overdraft_seats,
+        waited_ms: record.waited_ms,
+        borrowed: record.borrowed,
         deadline: None,
         chain: None,
         heard: false,
@@ -328,6 +344,13 @@ impl State {
             .chain(roots.map(Record::PutRoot))
             .chain(self.mark.map(Record::PutMark))
             .chain(trouble.map(Record::PutTrouble))
+            .chain(self.clients.values().cloned().map(Record::PutClient))
+            .chain(
+                self.suspensions
+                    .values()
+                    .cloned()
+                    .map(Record::PutSuspension),
+            )
             .for_each(|record| crate::tests::store_record(&mut store, record));
         store
     }

@@ -14,7 +14,7 @@ use crate::{
     engine::Engine,
     length,
     limits::DRAIN_RETRY_MS,
-    record::{LeaseRecord, Record, Trouble, What},
+    record::{Borrowed, LeaseRecord, Record, Trouble, What},
     renew::ended,
     step::{DAEMON, Step, no},
 };
@@ -98,6 +98,14 @@ impl Engine {
             return Err(ended());
         }
         let adopted = Box::new(LeaseRecord {
+            waited_ms: DurationMs::ZERO,
+            borrowed: lease.borrowed.then_some(Borrowed {
+                until: lease.not_after,
+                returned: false,
+                written_off: false,
+            }),
+            grouping: lease.grouping,
+            overdraft_seats: 0,
             id: lease.id,
             root: lease.root,
             license: lease.license.clone(),

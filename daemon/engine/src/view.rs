@@ -9,6 +9,7 @@ use usher_protocol::{
     ids::{Fingerprint, LeaseId},
     names::{FeatureName, LicenseId},
     refusal::RefusalCode,
+    time::DurationMs,
     wire::{Environment, FeatureView, Hello, WIRE_VERSION},
 };
 
@@ -116,6 +117,8 @@ impl Engine {
             .map(|stop| format!("{}: {}", stop.code.name(), stop.detail))
             .collect();
         Status {
+            policy: String::new(),
+            reservations: Vec::new(),
             epoch: self.life.epoch,
             life: self.life.life,
             head: self.head,
@@ -158,6 +161,12 @@ impl Engine {
 
     fn pool_view(&self, pool: &Pool) -> PoolView {
         PoolView {
+            overdraft_used: 0,
+            suspended: None,
+            written_off: 0,
+            borrowed: 0,
+            lingering: 0,
+            offered: 0,
             vendor: self.vendor_name(pool.key.root),
             view: feature_view(pool),
             overcommitted: pool.excess.is_some(),
@@ -168,6 +177,8 @@ impl Engine {
     fn lease_view(&self, step: &Step, id: LeaseId, entry: &LeaseEntry) -> LeaseView {
         let key = &self.state.pool(entry.pool).key;
         LeaseView {
+            borrowed_until: None,
+            sharing: 1,
             id,
             feature: format!("{}/{}", self.vendor_name(key.root), key.feature),
             license: key.license.clone(),
@@ -203,6 +214,12 @@ impl Engine {
 fn feature_view(pool: &Pool) -> FeatureView {
     let feature = pool.terms.as_ref().map(Terms::feature);
     FeatureView {
+        overdraft: feature.map_or(0, |it| it.overdraft),
+        borrow_ms_max: feature.map_or(DurationMs::ZERO, |it| it.borrow_ms_max),
+        reserved_idle: 0,
+        kept: 0,
+        queued: 0,
+        suspended: false,
         feature: pool.key.feature.clone(),
         license: pool.key.license.clone(),
         environment: pool.key.environment,

@@ -319,7 +319,11 @@ fn engine_ask(ask: Ask) -> Option<AdminAsk> {
         },
         Ask::Licenses => AdminAsk::Licenses,
         Ask::LicenseRemove { id } => AdminAsk::RemoveLicense(id),
-        Ask::Evict { lease, reason } => AdminAsk::Evict { lease, reason },
+        Ask::Evict { lease, reason } => AdminAsk::Evict {
+            cool_down_ms: None,
+            lease,
+            reason,
+        },
         Ask::ConfirmClock => AdminAsk::ConfirmClock,
         Ask::KeepThisClone => AdminAsk::KeepThisClone,
         Ask::AcceptRollback => AdminAsk::AcceptRollback,

@@ -77,6 +77,9 @@ fn terms(
     expires: WallMs,
 ) -> Result<License, DemoError> {
     let solver = Feature {
+        claimed_user: false,
+        early_return: false,
+        write_off: 0,
         feature: named("solver")?,
         version: None,
         seats: Some(seats),

@@ -12,7 +12,7 @@ use std::{collections::HashSet, sync::Arc};
 use quinn::{Connecting, Connection, SendStream, VarInt};
 use tokio::sync::{broadcast, mpsc};
 use usher_client::{clock::Clock, tls};
-use usher_engine::api::{Answer, Authority, Caller, ClientAsk};
+use usher_engine::api::{Answer, Authority, Caller, ClientAsk, ConnectionId};
 use usher_protocol::{
     codec::CodecError,
     documents::lease::VerifiedLease,
@@ -77,6 +77,8 @@ async fn open(connecting: Connecting, parts: &Arc<ServerParts>) -> Option<(Sessi
         Err(refusal) => return refuse(&connection, stream, refusal).await,
     };
     let caller = Caller {
+        address: connection.remote_address().ip().to_canonical(),
+        connection: ConnectionId(connection.stable_id() as u64),
         client,
         root: hello.root,
     };
@@ -200,6 +202,9 @@ impl Session {
             Request::Features => ClientAsk::Features,
             Request::Holders(feature) => ClientAsk::Holders(feature),
             Request::Endorsement(license) => ClientAsk::Endorsement(license),
+            Request::CheckoutAll(all) => ClientAsk::CheckoutAll(all),
+            Request::Leave(nonce) => ClientAsk::Leave(nonce),
+            Request::Borrow(borrow) => ClientAsk::Borrow(borrow),
         })
     }
 

@@ -32,12 +32,24 @@ fn reply(answer: Answer, site_key: &SigningKey) -> Result<Reply, CodecError> {
         Answer::Holders(holders, more) => Reply::Holders(holders, more),
         Answer::Endorsement(endorsement) => Reply::Endorsement(*endorsement),
         Answer::Refused(refusal) => Reply::Refused(*refusal),
+        Answer::PromisedAll(promises) => Reply::GrantedAll(
+            promises
+                .iter()
+                .map(|promise| grant(promise, site_key))
+                .collect::<Result<_, _>>()?,
+        ),
+        Answer::Queued(place) => Reply::Queued(place),
+        Answer::Left => Reply::Left,
+        Answer::Returned(length) => Reply::Returned(length),
         // No request of a client gets these; A4: say no more than that.
         Answer::Welcome(_)
         | Answer::Installed(_)
         | Answer::Licenses(_)
         | Answer::Status(_)
         | Answer::Leases(_)
+        | Answer::Explained(_)
+        | Answer::Clients(_)
+        | Answer::Queue(_)
         | Answer::Done => {
             tracing::error!("the engine gave an administrator's answer to a client");
             Reply::Refused(Refusal::new(

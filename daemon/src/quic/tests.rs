@@ -186,6 +186,7 @@ async fn hello_checkout_renew_attach_release() {
     let lease = lease_of(&grant);
     assert_eq!(lease.client, PublicKey::from(&testing::client_key()));
     let renew = Request::Renew(Renew {
+        idle_ms: None,
         lease: lease.id,
         nonce: Nonce([1; 16]),
         link: link(1, 2),
@@ -414,6 +415,7 @@ async fn news_reach_whom_they_concern() {
     let mut other = Peer::welcomed(site.address).await;
     let lease = lease_of(&holder.granted(1, checkout(1)).await).id;
     let evict = AdminAsk::Evict {
+        cool_down_ms: None,
         lease,
         reason: "maintenance".to_owned(),
     };

@@ -6,12 +6,14 @@
 
 use std::sync::Arc;
 
-use usher_engine::record::{Event, LicenseSerial, PinnedRoot, Record, Trouble, What};
+use usher_engine::record::{
+    Event, LicenseSerial, PinnedRoot, Record, SuspensionKey, Trouble, What,
+};
 use usher_protocol::{
     codec::{self, CodecError},
     documents::license::{LicenseError, VerifiedLicense},
     envelope::Signed,
-    ids::{Commit, Epoch, Fingerprint, LeaseId},
+    ids::{Commit, Epoch, Fingerprint, LeaseId, PublicKey},
     names::LicenseId,
     refusal::RefusalCode,
 };
@@ -74,6 +76,10 @@ pub fn write(record: &Record) -> Result<Write, CodecError> {
         }
         Record::PutMark(mark) => put(vec![MARK], value(MARK, mark)?),
         Record::PutTrouble(trouble) => put(vec![TROUBLE], value(TROUBLE, trouble)?),
+        Record::PutClient(it) => put(client_key(&it.client), value(CLIENT, it)?),
+        Record::DropClient(client) => drop(client_key(client)),
+        Record::PutSuspension(it) => put(suspension_key(&it.key), value(SUSPENSION, it)?),
+        Record::DropSuspension(key) => drop(suspension_key(key)),
     })
 }
 
@@ -94,6 +100,8 @@ pub fn read(key: &[u8], value: &[u8]) -> Result<Record, RecordError> {
         }
         MARK => Record::PutMark(body(key, tagged.body)?),
         TROUBLE => Record::PutTrouble(body(key, tagged.body)?),
+        CLIENT => Record::PutClient(body(key, tagged.body)?),
+        SUSPENSION => Record::PutSuspension(body(key, tagged.body)?),
         other => {
             let unknown = CodecError::Malformed(format!("unknown record kind {other:#04x}"));
             return Err(unreadable(key, unknown));
@@ -144,6 +152,10 @@ pub fn replay(event: &Event) -> Result<Option<Write>, CodecError> {
             Record::PutLease(lease.clone())
         }
         What::Released(id) | What::Reclaimed(id) => Record::DropLease(*id),
+        What::ClientAccepted(client) => Record::PutClient(client.clone()),
+        What::ClientRemoved(client) => Record::DropClient(*client),
+        What::Suspended(suspension) => Record::PutSuspension(suspension.clone()),
+        What::Resumed(key) => Record::DropSuspension(key.clone()),
         What::Trouble(word) => Record::PutTrouble(Trouble {
             rolled_back: false,
             clone: word
@@ -185,6 +197,10 @@ fn key_of(record: &Record) -> Vec<u8> {
         Record::PutRevocations(root, _) => revocations_key(root),
         Record::PutMark(_) => vec![MARK],
         Record::PutTrouble(_) => vec![TROUBLE],
+        Record::PutClient(it) => client_key(&it.client),
+        Record::DropClient(client) => client_key(client),
+        Record::PutSuspension(it) => suspension_key(&it.key),
+        Record::DropSuspension(key) => suspension_key(key),
     }
 }
 
@@ -217,6 +233,26 @@ fn revocations_key(root: &Fingerprint) -> Vec<u8> {
     prefixed(REVOCATIONS, &root.0)
 }
 
+fn client_key(client: &PublicKey) -> Vec<u8> {
+    prefixed(CLIENT, client.as_bytes())
+}
+
+fn suspension_key(key: &SuspensionKey) -> Vec<u8> {
+    match key {
+        SuspensionKey::License(id) => {
+            let mut key = vec![SUSPENSION, b'l'];
+            key.extend_from_slice(id.as_str().as_bytes());
+            key
+        }
+        SuspensionKey::Feature(root, feature) => {
+            let mut key = vec![SUSPENSION, b'f'];
+            key.extend_from_slice(&root.0);
+            key.extend_from_slice(feature.as_str().as_bytes());
+            key
+        }
+    }
+}
+
 fn prefixed(prefix: u8, name: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + name.len());
     key.push(prefix);
@@ -243,6 +279,8 @@ const ROOT: u8 = b'R';
 const REVOCATIONS: u8 = b'V';
 const MARK: u8 = b'M';
 const TROUBLE: u8 = b'T';
+const CLIENT: u8 = b'C';
+const SUSPENSION: u8 = b'X';
 const EVENT: u8 = b'E';
 
 #[cfg(test)]

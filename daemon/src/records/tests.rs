@@ -16,6 +16,10 @@ use crate::testing;
 
 fn lease() -> LeaseRecord {
     LeaseRecord {
+        waited_ms: DurationMs::ZERO,
+        borrowed: None,
+        grouping: usher_protocol::documents::license::Grouping::Process,
+        overdraft_seats: 0,
         id: LeaseId {
             epoch: Epoch(0x6921_0abc),
             commit: Commit(17),

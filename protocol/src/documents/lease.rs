@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     calendar::rfc3339,
     codec::{self, CodecError},
-    documents::endorsement::VerifiedEndorsement,
+    documents::{endorsement::VerifiedEndorsement, license::Grouping},
     envelope::{BadSignature, DocumentType, Signed},
     ids::{Commit, Epoch, Fingerprint, LeaseId, PublicKey, Token},
     names::{FeatureName, LicenseId},
@@ -46,6 +46,10 @@ pub struct Lease {
     pub length_ms: DurationMs,
     /// The right's end by wall clock, never after the license's (L8).
     pub not_after: WallMs,
+    /// What shares its seats (signed per feature): they may be another lease's too.
+    pub grouping: Grouping,
+    /// Borrowed: its right ends by wall clock at `not_after`, and it is not renewed (L10).
+    pub borrowed: bool,
 }
 
 /// A lease whose site signature was checked.
@@ -88,7 +92,7 @@ pub enum LeaseError {
     TooLong {
         /// Its length, or the time from its signing to its end if that is longer.
         found: DurationMs,
-        /// The longest the license allows, borrows included.
+        /// The longest the license allows for a lease of its kind.
         max: DurationMs,
     },
     /// It ends after its license (L8).
@@ -168,7 +172,11 @@ impl VerifiedLease {
                     feature: self.feature.clone(),
                 })?;
         let found = self.length_ms.max(self.not_after.since(self.issued));
-        let max = feature.lease_ms_max.max(feature.borrow_ms_max);
+        let max = if self.borrowed {
+            feature.borrow_ms_max
+        } else {
+            feature.lease_ms_max
+        };
         if found > max {
             return Err(LeaseError::TooLong { found, max });
         }

@@ -8,7 +8,7 @@ mod issue;
 mod parse;
 mod verify;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::{
     issue::{IssueError, issue},
@@ -80,6 +80,13 @@ pub struct Feature {
     pub overdraft: u32,
     /// What shares one seat.
     pub grouping: Grouping,
+    /// The vendor takes the user's name from the client's own words: a share may span hosts.
+    pub claimed_user: bool,
+    /// Seats lent anew at once when a borrowed lease is returned early, although a copy of it may have
+    /// been kept (L10).
+    pub early_return: bool,
+    /// Seats of borrowed leases that an administrator may write off before they end (L10).
+    pub write_off: u32,
 }
 
 impl License {
@@ -94,7 +101,7 @@ impl License {
 }
 
 /// What shares one seat (signed per feature).
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Grouping {
     /// Nothing: a seat per process.

@@ -2,9 +2,9 @@
 //!
 //! Shapes and names were checked by decoding. What the license allows is the engine's question.
 
-use super::{Checkout, Holder, Request};
+use super::{Borrow, Checkout, Holder, Request};
 use crate::{
-    limits::{BORROW_MS_MAX, HOLDER_BYTES_MAX, SEATS_PER_CHECKOUT_MAX},
+    limits::{BORROW_MS_MAX, FEATURES_PER_CHECKOUT_MAX, HOLDER_BYTES_MAX, SEATS_PER_CHECKOUT_MAX},
     refusal::{Refusal, RefusalCode},
     time::DurationMs,
 };
@@ -35,8 +35,59 @@ impl Request {
             Self::Checkout(checkout) => checkout.check(),
             Self::Renew(renew) => check_length(renew.length_ms),
             Self::Attach(attach) => check_length(attach.length_ms),
-            Self::Release(_) | Self::Features | Self::Holders(_) | Self::Endorsement(_) => Ok(()),
+            Self::CheckoutAll(all) => check_all(all),
+            Self::Borrow(borrow) => borrow.check(),
+            Self::Release(_)
+            | Self::Leave(_)
+            | Self::Features
+            | Self::Holders(_)
+            | Self::Endorsement(_) => Ok(()),
         }
+    }
+}
+
+/// A set is asked for by one holder, waits as one, and has a nonce for each lease (L5).
+fn check_all(all: &[Checkout]) -> Result<(), BadRequest> {
+    if !(1..=FEATURES_PER_CHECKOUT_MAX).contains(&all.len()) {
+        let problem = format!(
+            "expected 1 to {FEATURES_PER_CHECKOUT_MAX} features, not {}",
+            all.len()
+        );
+        return Err(bad_request("checkouts", &problem));
+    }
+    for (index, checkout) in all.iter().enumerate() {
+        checkout.check()?;
+        let before = &all[..index];
+        if before.iter().any(|it| it.nonce == checkout.nonce) {
+            return Err(bad_request(
+                "nonce",
+                "expected a fresh one for each feature",
+            ));
+        }
+        if before.iter().any(|it| it.feature == checkout.feature) {
+            let problem = "expected each feature once; ask for more seats of it instead";
+            return Err(bad_request("feature", problem));
+        }
+        if checkout.wait != all[0].wait || checkout.holder != all[0].holder {
+            return Err(bad_request(
+                "checkouts",
+                "expected one holder, and all to wait or none",
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl Borrow {
+    fn check(&self) -> Result<(), BadRequest> {
+        self.checkout.check()?;
+        if self.checkout.length_ms.is_none() {
+            return Err(bad_request("length_ms", "expected for how long to borrow"));
+        }
+        if self.checkout.wait {
+            return Err(bad_request("wait", "a borrow does not wait in the queue"));
+        }
+        Ok(())
     }
 }
 
@@ -110,6 +161,7 @@ mod tests {
 
     fn checkout() -> Checkout {
         Checkout {
+            wait: false,
             nonce: Nonce([1; 16]),
             token: Token([2; 16]),
             feature: "solver".parse().unwrap(),

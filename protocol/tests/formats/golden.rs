@@ -104,6 +104,7 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
         (
             "Request::Renew",
             Request::Renew(Renew {
+                idle_ms: None,
                 lease,
                 nonce,
                 link,
@@ -159,6 +160,12 @@ pub(crate) fn pushes() -> Vec<(&'static str, Push)> {
 
 fn feature_view() -> FeatureView {
     FeatureView {
+        queued: 0,
+        reserved_idle: 0,
+        suspended: false,
+        borrow_ms_max: DurationMs::ZERO,
+        kept: 0,
+        overdraft: 0,
         feature: "solver".parse().unwrap(),
         license: "acme-0042".parse().unwrap(),
         environment: usher_protocol::wire::Environment::Test,
@@ -171,6 +178,7 @@ fn feature_view() -> FeatureView {
 
 fn holder_view() -> HolderView {
     HolderView {
+        borrowed: false,
         user: "ada".to_owned(),
         host: "ws01".to_owned(),
         display: None,
@@ -183,6 +191,7 @@ fn holder_view() -> HolderView {
 
 fn refusal() -> Refusal {
     Refusal {
+        earliest_because: None,
         code: RefusalCode::NoSeat,
         detail: "all 10 seats are out".to_owned(),
         rule: Some(RuleRef {

@@ -87,6 +87,9 @@ pub(crate) fn license() -> License {
 
 fn solver() -> Feature {
     Feature {
+        claimed_user: false,
+        early_return: false,
+        write_off: 0,
         feature: "solver".parse().unwrap(),
         version: None,
         seats: Some(10),
@@ -152,6 +155,8 @@ pub(crate) fn lease_id() -> LeaseId {
 pub(crate) fn lease() -> Lease {
     let issued = WallMs(day(2026, 11, 22).0 + 36_000_000);
     Lease {
+        borrowed: false,
+        grouping: Grouping::Process,
         id: lease_id(),
         root: public(&root()).fingerprint(),
         license: "acme-0042".parse().unwrap(),
@@ -217,6 +222,7 @@ pub(crate) fn site_request() -> SiteRequest {
 
 pub(crate) fn checkout() -> Checkout {
     Checkout {
+        wait: false,
         nonce: Nonce([5; 16]),
         token: Token([6; 16]),
         feature: "solver".parse().unwrap(),

@@ -106,7 +106,7 @@ prop_compose! {
         holder in holder(), seats: u32, since in wall(), free_in_ms in length(),
     ) -> HolderView {
         let Holder { user, host, display, process } = holder;
-        HolderView { user, host, display, process, seats, since, free_in_ms }
+        HolderView { borrowed: false,  user, host, display, process, seats, since, free_in_ms }
     }
 }
 
@@ -124,7 +124,7 @@ prop_compose! {
         support: Option<String>,
     ) -> Refusal {
         let code = RefusalCode::from(code);
-        Refusal {
+        Refusal { earliest_because: None,
             code, detail, rule, holders, holders_more, earliest_free_ms, retry_after_ms, support,
         }
     }
@@ -136,7 +136,7 @@ prop_compose! {
         environment in environment(), seats: u32, version in option::of(version()),
         length_ms in option::of(length()), holder in holder(),
     ) -> Checkout {
-        Checkout { nonce, token, feature, environment, seats, version, length_ms, holder }
+        Checkout { wait: false,  nonce, token, feature, environment, seats, version, length_ms, holder }
     }
 }
 
@@ -145,6 +145,7 @@ fn request() -> impl Strategy<Value = Request> {
         checkout().prop_map(Request::Checkout),
         (lease_id(), nonce(), link(), option::of(length())).prop_map(
             |(lease, nonce, link, length_ms)| Request::Renew(Renew {
+                idle_ms: None,
                 lease,
                 nonce,
                 link,
@@ -200,7 +201,7 @@ prop_compose! {
         version in option::of(version()), seats: Option<u32>, out: u32,
         expires in option::of(wall()),
     ) -> FeatureView {
-        FeatureView { feature, license, environment, version, seats, out, expires }
+        FeatureView { queued: 0, reserved_idle: 0, suspended: false,  borrow_ms_max: DurationMs::ZERO, kept: 0, overdraft: 0,  feature, license, environment, version, seats, out, expires }
     }
 }
 
@@ -292,7 +293,7 @@ prop_compose! {
     ) -> Lease {
         let (id, root, license, license_hash, feature, client) = subject;
         let (epoch, commit) = (Epoch(epoch), Commit(commit));
-        Lease {
+        Lease { borrowed: false, grouping: Grouping::Process,
             id, root, license, license_hash, environment, feature, seats, client, holder, epoch,
             commit, token, issued, length_ms, not_after,
         }
@@ -316,7 +317,7 @@ prop_compose! {
         let mut lengths: Vec<_> = lengths.into_iter().map(DurationMs).collect();
         lengths.sort_unstable();
         let starts = WallMs(issued.0 + starts_days * DAY.0 + starts_ms);
-        Feature {
+        Feature { claimed_user: false, early_return: false, write_off: 0,
             feature: name,
             version,
             seats,

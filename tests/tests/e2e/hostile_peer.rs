@@ -192,6 +192,7 @@ impl Held {
     pub(super) async fn renew(&mut self, peer: &mut Peer) {
         let link = self.step();
         let renew = Renew {
+            idle_ms: None,
             lease: self.lease.id,
             nonce: self.nonce,
             link,
@@ -230,6 +231,7 @@ impl Held {
     pub(super) fn renewal(&self) -> Request {
         let link = self.step();
         Request::Renew(Renew {
+            idle_ms: None,
             lease: self.lease.id,
             nonce: self.nonce,
             link,
@@ -258,6 +260,7 @@ fn lease_of(grant: &Grant) -> Lease {
 /// A sensible checkout of one seat of `solver`, with a nonce of its own.
 pub(super) fn a_seat() -> Checkout {
     Checkout {
+        wait: false,
         nonce: Nonce(unique()),
         token: Token(unique()),
         feature: "solver".parse().unwrap(),

@@ -143,6 +143,7 @@ async fn lease_of(connection: &Connection, checkout: Checkout) -> LeaseId {
 
 fn checkout(nonce: u8) -> Checkout {
     Checkout {
+        wait: false,
         nonce: Nonce([nonce; 16]),
         token: Token([nonce; 16]),
         feature: "solver".parse().unwrap(),

@@ -59,6 +59,7 @@ fn l2_usual_renewals_need_no_record_and_longer_promises_do() {
     assert_eq!(renewed.lease.token, Token([2; 16]));
 
     let longer = Renew {
+        idle_ms: None,
         lease: lease.id,
         nonce: Nonce([1; 16]),
         link: link(2, 3),

@@ -177,6 +177,7 @@ fn l7_an_evicted_lease_runs_on_and_is_not_renewed() {
     let mut world = World::with_seats(1);
     let lease = world.checkout(10, 1).unwrap().lease;
     let evict = AdminAsk::Evict {
+        cool_down_ms: None,
         lease: lease.id,
         reason: "needed by ops".to_owned(),
     };

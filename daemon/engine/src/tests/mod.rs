@@ -106,6 +106,8 @@ impl World {
 
     pub(crate) fn client(&mut self, client: u8, ask: ClientAsk) -> Answer {
         let caller = Caller {
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            connection: crate::api::ConnectionId(0),
             client: PublicKey::from(&key(client)),
             root: root(),
         };
@@ -169,6 +171,7 @@ impl World {
         link: Link,
     ) -> Result<Promise, Box<Refusal>> {
         let renew = Renew {
+            idle_ms: None,
             lease: lease.id,
             nonce: Nonce([nonce; 16]),
             link,
@@ -276,8 +279,19 @@ pub(crate) fn store_record(store: &mut BTreeMap<String, Record>, record: Record)
         Record::PutRevocations(root, _) => format!("revocations {root}"),
         Record::PutMark(_) => "mark".to_owned(),
         Record::PutTrouble(_) => "trouble".to_owned(),
+        Record::PutClient(it) => format!("client {}", it.client),
+        Record::DropClient(client) => format!("client {client}"),
+        Record::PutSuspension(it) => format!("suspension {:?}", it.key),
+        Record::DropSuspension(key) => format!("suspension {key:?}"),
     };
-    if matches!(record, Record::DropLease(_) | Record::DropLicense(_)) {
+    let drops = matches!(
+        record,
+        Record::DropLease(_)
+            | Record::DropLicense(_)
+            | Record::DropClient(_)
+            | Record::DropSuspension(_)
+    );
+    if drops {
         store.remove(&key);
     } else {
         store.insert(key, record);
@@ -320,6 +334,7 @@ pub(crate) fn link(previous: u8, next: u8) -> Link {
 /// One seat of `acme/solver`; the nonce is also the first token.
 pub(crate) fn wants(nonce: u8) -> Checkout {
     Checkout {
+        wait: false,
         nonce: Nonce([nonce; 16]),
         token: Token([nonce; 16]),
         feature: "solver".parse().unwrap(),
@@ -338,6 +353,9 @@ pub(crate) fn wants(nonce: u8) -> Checkout {
 
 pub(crate) fn feature(name: &str, seats: Option<u32>) -> Feature {
     Feature {
+        claimed_user: false,
+        early_return: false,
+        write_off: 0,
         feature: name.parse().unwrap(),
         version: None,
         seats,

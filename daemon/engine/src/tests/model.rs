@@ -115,7 +115,11 @@ impl Model {
                 let held = self.clients[usize::from(client)].held.as_ref();
                 if let Some(lease) = held.map(|held| held.lease.id) {
                     let reason = "a test".to_owned();
-                    let _ = self.world.admin(AdminAsk::Evict { lease, reason });
+                    let _ = self.world.admin(AdminAsk::Evict {
+                        cool_down_ms: None,
+                        lease,
+                        reason,
+                    });
                 }
             }
             Move::Replace => {

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 use usher_client::clock::{local_rfc3339, utc_rfc3339};
-use usher_engine::record::{Event, LeaseRecord, What};
+use usher_engine::record::{Event, LeaseRecord, SuspensionKey, What};
 use usher_protocol::{
     ids::Fingerprint,
     names::VendorName,
@@ -80,6 +80,32 @@ impl Vendors {
             },
             What::Trouble(text) => WhatReport::Trouble { text },
             What::Clock(text) => WhatReport::Clock { text },
+            What::GaveUp {
+                root,
+                feature,
+                holder,
+                waited_ms,
+            } => WhatReport::GaveUp {
+                feature: self.feature(root, &feature),
+                root: text(root),
+                holder: holder.into(),
+                waited_ms,
+            },
+            What::Suspended(it) => WhatReport::Suspended {
+                what: self.suspended(&it.key),
+                reason: it.reason,
+            },
+            What::Resumed(key) => WhatReport::Resumed {
+                what: self.suspended(&key),
+            },
+            What::ClientAccepted(it) => WhatReport::ClientAccepted {
+                client: text(it.client.fingerprint()),
+                name: it.name,
+            },
+            What::ClientRemoved(client) => WhatReport::ClientRemoved {
+                client: text(client.fingerprint()),
+            },
+            What::Policy(text) => WhatReport::Policy { text },
         }
     }
 
@@ -98,7 +124,18 @@ impl Vendors {
             length_ms: lease.length_ms_longest,
             evicted: lease.evicted,
             forked: lease.forked,
+            overdraft_seats: lease.overdraft_seats,
+            waited_ms: lease.waited_ms,
+            borrowed_until: lease.borrowed.map(|it| utc_rfc3339(it.until)),
+            written_off: lease.borrowed.is_some_and(|it| it.written_off),
         })
+    }
+
+    fn suspended(&self, key: &SuspensionKey) -> String {
+        match key {
+            SuspensionKey::License(license) => format!("license {license}"),
+            SuspensionKey::Feature(root, feature) => self.feature(*root, feature),
+        }
     }
 
     /// `vendor/feature`; the root's first digits for a vendor the log has not named.
@@ -172,6 +209,30 @@ enum WhatReport {
     Clock {
         text: String,
     },
+    GaveUp {
+        feature: String,
+        root: String,
+        #[serde(flatten)]
+        holder: HolderEntry,
+        waited_ms: DurationMs,
+    },
+    Suspended {
+        what: String,
+        reason: String,
+    },
+    Resumed {
+        what: String,
+    },
+    ClientAccepted {
+        client: String,
+        name: String,
+    },
+    ClientRemoved {
+        client: String,
+    },
+    Policy {
+        text: String,
+    },
 }
 
 #[derive(Debug, Serialize)]
@@ -191,6 +252,10 @@ struct LeaseEntry {
     length_ms: DurationMs,
     evicted: Option<String>,
     forked: bool,
+    overdraft_seats: u32,
+    waited_ms: DurationMs,
+    borrowed_until: Option<String>,
+    written_off: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -257,6 +322,24 @@ impl fmt::Display for WhatReport {
             Self::RootPinned { vendor, root } => write!(f, "pinned vendor {vendor}, root {root}"),
             Self::Trouble { text } => write!(f, "trouble: {}", plain(text)),
             Self::Clock { text } => write!(f, "clock: {}", plain(text)),
+            Self::GaveUp {
+                feature,
+                holder,
+                waited_ms,
+                ..
+            } => {
+                let feature = plain(feature);
+                write!(f, "{holder} waited {waited_ms} for {feature} and left")
+            }
+            Self::Suspended { what, reason } => {
+                write!(f, "suspended {}: {}", plain(what), plain(reason))
+            }
+            Self::Resumed { what } => write!(f, "resumed {}", plain(what)),
+            Self::ClientAccepted { client, name } => {
+                write!(f, "accepted client {client} as {}", plain(name))
+            }
+            Self::ClientRemoved { client } => write!(f, "removed client {client}"),
+            Self::Policy { text } => write!(f, "policy: {}", plain(text)),
         }
     }
 }

@@ -98,6 +98,10 @@ fn entry(number: u64, what: What) -> Entry {
 
 fn lease() -> LeaseRecord {
     LeaseRecord {
+        waited_ms: DurationMs::ZERO,
+        borrowed: None,
+        grouping: usher_protocol::documents::license::Grouping::Process,
+        overdraft_seats: 0,
         id: LeaseId {
             epoch: Epoch(5),
             commit: Commit(44),

@@ -176,6 +176,16 @@ impl Lines {
         if feature.borrow_ms_max != DurationMs::ZERO {
             self.length("borrow-max", feature.borrow_ms_max);
         }
+        if feature.early_return {
+            self.comment(
+                "A seat returned early is lent anew at once, although a copy may be kept.",
+            );
+            self.line("early-return", "true");
+        }
+        if feature.write_off != 0 {
+            self.comment("Borrowed seats that may be written off before they end.");
+            self.line("write-off", &feature.write_off.to_string());
+        }
         if feature.overdraft != 0 {
             self.comment("Seats beyond the pool.");
             self.line("overdraft", &feature.overdraft.to_string());
@@ -183,6 +193,10 @@ impl Lines {
         if feature.grouping != Grouping::default() {
             self.comment("What shares one seat.");
             self.line("grouping", &quoted(feature.grouping.as_str()));
+        }
+        if feature.claimed_user {
+            self.comment("The client's own word names the user.");
+            self.line("claimed-user", "true");
         }
     }
 

@@ -135,6 +135,25 @@ struct RawFeature {
     overdraft: u32,
     #[serde(default)]
     grouping: Grouping,
+    #[serde(default)]
+    claimed_user: bool,
+    #[serde(default)]
+    early_return: bool,
+    #[serde(default)]
+    write_off: u32,
+}
+
+/// A share that spans hosts rests on the client's word for its user, and the vendor says so or not.
+fn check_sharing(raw: &RawFeature) -> Result<(), String> {
+    let spans_hosts = raw.grouping == Grouping::User;
+    match (spans_hosts, raw.claimed_user) {
+        (true, false) => Err("`grouping = \"user\"` spans hosts and takes the client's word for its user; say `claimed-user = true` too".to_owned()),
+        (false, true) => Err("`claimed-user` is for `grouping = \"user\"` alone".to_owned()),
+        _ if raw.borrow_max.0 == DurationMs::ZERO && (raw.early_return || raw.write_off > 0) => {
+            Err("`early-return` and `write-off` are about borrows; say `borrow-max` too".to_owned())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn nothing<T>() -> Spanned<Vec<T>> {
@@ -166,6 +185,7 @@ impl Rules {
         if borrow_ms_max > BORROW_MS_MAX {
             return Err(format!("`borrow-max` is over the limit of {BORROW_MS_MAX}"));
         }
+        check_sharing(&raw)?;
         let lengths = self.lengths(
             raw.lease_min.map(|length| length.0),
             raw.lease_default.map(|length| length.0),
@@ -183,6 +203,9 @@ impl Rules {
             borrow_ms_max,
             overdraft: raw.overdraft,
             grouping: raw.grouping,
+            claimed_user: raw.claimed_user,
+            early_return: raw.early_return,
+            write_off: raw.write_off,
         })
     }
 

@@ -48,6 +48,9 @@ fn certificate() -> Signed {
 
 fn feature(name: &str, seats: Option<u32>) -> Feature {
     Feature {
+        claimed_user: false,
+        early_return: false,
+        write_off: 0,
         feature: name.parse().unwrap(),
         version: None,
         seats,

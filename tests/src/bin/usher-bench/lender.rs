@@ -92,6 +92,7 @@ impl Lender {
         self.nonce = Nonce(self.draw());
         self.token = Token(self.draw());
         Request::Checkout(Checkout {
+            wait: false,
             nonce: self.nonce,
             token: self.token,
             feature: self.ask.feature.clone(),
@@ -111,6 +112,7 @@ impl Lender {
 
     fn renew_request(&mut self) -> Request {
         Request::Renew(Renew {
+            idle_ms: None,
             lease: self.lease.unwrap(),
             nonce: self.nonce,
             link: self.link(),
