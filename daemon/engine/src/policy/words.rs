@@ -1,0 +1,155 @@
+//! Rules in words, as refusals and listings repeat them (A4). Decides wording alone.
+
+use usher_protocol::{printable::printable, refusal::RuleRef};
+
+use super::{
+    Policy,
+    limits::WHO_BYTES_SHOWN,
+    rules::{
+        Allow, BorrowRule, Deny, IdleRule, LeaseRule, LingerRule, MaximumRule, Per, PriorityRule,
+        QueueRule, ReserveRule, Rule,
+    },
+    who::Who,
+};
+
+impl Policy {
+    /// A rule as a refusal names it: in words, with file and line.
+    pub fn reference<T>(&self, rule: &Rule<T>) -> RuleRef
+    where
+        Rule<T>: Words,
+    {
+        self.at_line(&rule.words(), rule.line)
+    }
+
+    pub(super) fn at_line(&self, text: &str, line: u32) -> RuleRef {
+        RuleRef {
+            text: printable(text),
+            file: self.file.clone(),
+            line,
+        }
+    }
+}
+
+/// Whatever can be said in one line.
+pub trait Words {
+    /// The line.
+    fn words(&self) -> String;
+}
+
+impl Words for Rule<Deny> {
+    fn words(&self) -> String {
+        format!("deny {} to {}", self.feature, self.who.words())
+    }
+}
+
+impl Words for Rule<Allow> {
+    fn words(&self) -> String {
+        format!("allow {} to {}", self.feature, self.who.words())
+    }
+}
+
+impl Words for Rule<MaximumRule> {
+    fn words(&self) -> String {
+        let per = match self.says.per {
+            Per::User => "per user among",
+            Per::Host => "per host among",
+            Per::Group => "in all for",
+        };
+        let (seats, who) = (seats(self.says.seats), self.who.words());
+        format!("maximum of {seats} of {} {per} {who}", self.feature)
+    }
+}
+
+impl Words for Rule<ReserveRule> {
+    fn words(&self) -> String {
+        let (seats, who) = (seats(self.says.seats), self.who.words());
+        format!("reserve {seats} of {} for {who}", self.feature)
+    }
+}
+
+impl Words for Rule<PriorityRule> {
+    fn words(&self) -> String {
+        let (level, who) = (self.says.level, self.who.words());
+        format!("priority {level} for {} for {who}", self.feature)
+    }
+}
+
+impl Words for Rule<LeaseRule> {
+    fn words(&self) -> String {
+        let (length, who) = (self.says.length.to_text(), self.who.words());
+        format!("leases of {} of {length} for {who}", self.feature)
+    }
+}
+
+impl Words for Rule<LingerRule> {
+    fn words(&self) -> String {
+        let (length, who) = (self.says.length.to_text(), self.who.words());
+        format!("{} lingers {length} for {who}", self.feature)
+    }
+}
+
+impl Words for Rule<IdleRule> {
+    fn words(&self) -> String {
+        let (feature, who) = (&self.feature, self.who.words());
+        match self.says.after {
+            Some(after) => format!("reclaim {feature} idle for {} from {who}", after.to_text()),
+            None => format!("reclaim {feature} never from {who}"),
+        }
+    }
+}
+
+impl Words for Rule<BorrowRule> {
+    fn words(&self) -> String {
+        let (feature, who) = (&self.feature, self.who.words());
+        let longest = match self.says.longest {
+            Some(length) if length.0 == 0 => return format!("{feature} is not borrowed by {who}"),
+            Some(length) => format!("for {} at the longest", length.to_text()),
+            None => "as the license allows".to_owned(),
+        };
+        let at_home = match self.says.at_home {
+            0 => String::new(),
+            count => format!(", {} stay", seats(count)),
+        };
+        format!("{feature} is borrowed by {who} {longest}{at_home}")
+    }
+}
+
+impl Words for Rule<QueueRule> {
+    fn words(&self) -> String {
+        let may = if self.says.backfill { "may" } else { "may not" };
+        format!(
+            "smaller requests {may} pass in the queue for {}",
+            self.feature
+        )
+    }
+}
+
+impl Who {
+    /// Whom, in words; a long list is cut and what is left out counted.
+    pub fn words(&self) -> String {
+        let Self::Named(named) = self else {
+            return "everybody".to_owned();
+        };
+        let mut text = String::new();
+        for (shown, word) in named.words().enumerate() {
+            if shown > 0 && text.len() + word.len() > WHO_BYTES_SHOWN {
+                let left = named.words().len() - shown;
+                return format!("{text} and {left} more");
+            }
+            if shown > 0 {
+                text.push_str(", ");
+            }
+            text.push_str(word);
+        }
+        if text.is_empty() {
+            "nobody".to_owned()
+        } else {
+            text
+        }
+    }
+}
+
+fn seats(count: u32) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} seat{ending}")
+}
