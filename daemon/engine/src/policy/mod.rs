@@ -232,7 +232,7 @@ impl Policy {
     /// The rule that refuses client keys which no administrator accepted, when there is one.
     pub fn enroll_required(&self) -> Option<RuleRef> {
         self.enroll
-            .map(|Line(line)| self.at_line("enroll = required", line))
+            .map(|Line(line)| self.at_line(words::ENROLL_REQUIRED, line))
     }
 
     /// The maximum at this place of [`Self::maximum`], for a refusal.

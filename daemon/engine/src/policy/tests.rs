@@ -359,6 +359,8 @@ fn backfill_and_enrollment_are_off_until_said() {
     };
     assert!(!policy.backfill(SOLVER));
     assert!(policy.backfill("acme/viewer"));
+    assert_eq!(policy.summary(), "3 groups; 2 queue; enroll = required");
+    assert_eq!(Policy::default().summary(), "no rules");
     let rule = policy.enroll_required().unwrap();
     assert_eq!((rule.line, rule.text.as_str()), (1, "enroll = required"));
 }

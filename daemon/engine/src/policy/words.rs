@@ -21,6 +21,41 @@ impl Policy {
         self.at_line(&rule.words(), rule.line)
     }
 
+    /// What it holds, in one line: `3 groups; 2 deny, 1 reserve; enroll = required`.
+    pub fn summary(&self) -> String {
+        let kinds = [
+            ("deny", self.deny.len()),
+            ("allow", self.allow.len()),
+            ("maximum", self.maximum.len()),
+            ("reserve", self.reserve.len()),
+            ("priority", self.priority.len()),
+            ("lease", self.lease.len()),
+            ("linger", self.linger.len()),
+            ("idle", self.idle.len()),
+            ("borrow", self.borrow.len()),
+            ("queue", self.queue.len()),
+        ];
+        let present = kinds.iter().filter(|(_, count)| *count > 0);
+        let rules: Vec<String> = present
+            .map(|(word, count)| format!("{count} {word}"))
+            .collect();
+        let groups = match self.groups.len() {
+            0 => None,
+            1 => Some("1 group".to_owned()),
+            count => Some(format!("{count} groups")),
+        };
+        let rules = if rules.is_empty() {
+            "no rules".to_owned()
+        } else {
+            rules.join(", ")
+        };
+        let mut parts: Vec<String> = groups.into_iter().chain([rules]).collect();
+        if self.enroll.is_some() {
+            parts.push(ENROLL_REQUIRED.to_owned());
+        }
+        parts.join("; ")
+    }
+
     pub(super) fn at_line(&self, text: &str, line: u32) -> RuleRef {
         RuleRef {
             text: printable(text),
@@ -29,6 +64,9 @@ impl Policy {
         }
     }
 }
+
+/// The line that makes client keys wait for an administrator.
+pub(super) const ENROLL_REQUIRED: &str = "enroll = required";
 
 /// Whatever can be said in one line.
 pub trait Words {
