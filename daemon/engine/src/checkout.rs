@@ -2,7 +2,7 @@
 
 use usher_protocol::{
     documents::license::Grouping,
-    ids::{Commit, LeaseId},
+    ids::LeaseId,
     limits::SEATS_PER_CHECKOUT_MAX,
     refusal::{Refusal, RefusalCode},
     time::DurationMs,
@@ -12,11 +12,12 @@ use usher_protocol::{
 use crate::{
     api::Caller,
     chain::Chain,
+    decide::{Asker, Verdict, Wish},
     engine::Engine,
-    explain::Why,
     length,
     limits::BUSY_RETRY_MS,
-    pool::{FeatureKey, Pool, PoolIndex},
+    pool::PoolIndex,
+    queue::Rank,
     record::{LeaseRecord, Record, What},
     renew::{ended, forked},
     step::{Asked, CLIENT, Step, no},
@@ -77,59 +78,32 @@ impl Engine {
 
     fn grant(&mut self, step: &mut Step, caller: &Caller, checkout: &Checkout) -> Asked {
         check_seats(checkout.seats)?;
-        self.check_stops(step)?;
-        self.check_bounds(caller)?;
-        let pool = self.choose(step, caller, checkout)?;
-        let right = self.right_in(step, pool, checkout.length_ms);
-        let id = LeaseId {
-            epoch: self.life.epoch,
-            commit: Commit(self.head.0 + 1),
-        };
-        let lease = Box::new(self.granted(step, caller, checkout, id, pool, right));
-        self.record(step, Record::PutLease(lease.clone()));
-        self.event(step, CLIENT, What::Granted(lease));
-        let chain = Chain::start(checkout.token);
-        self.promise(step, id, chain, checkout.token, right)
+        let asker = Asker::of(caller, &checkout.holder);
+        let wish = Wish::of(caller.root, checkout, Rank::last(0));
+        match self.decide_fresh(step, &asker, &wish)? {
+            Verdict::Seats(pool) => self.lend(step, caller, checkout, pool, DurationMs::ZERO),
+            Verdict::Wait(refusal) => Err(refusal),
+        }
     }
 
-    /// The pool that expires first and has room, among those of this feature that are valid now and
-    /// serve the version. Its cost does not grow with the number of leases.
-    fn choose(
+    /// A new lease on seats that were found free, after so long a wait (L2).
+    pub(crate) fn lend(
         &mut self,
         step: &mut Step,
         caller: &Caller,
         checkout: &Checkout,
-    ) -> Result<PoolIndex, Box<Refusal>> {
-        let pools = self
-            .state
-            .serving(&FeatureKey {
-                root: caller.root,
-                environment: checkout.environment,
-                feature: checkout.feature.clone(),
-            })
-            .to_vec();
-        let mut reasons = Vec::with_capacity(pools.len());
-        for index in pools {
-            match self.why_not(step, index, checkout) {
-                Some(Why::Full) => {
-                    self.reclaim_for(step, index, checkout.seats);
-                    match self.why_not(step, index, checkout) {
-                        None => return Ok(index),
-                        Some(why) => reasons.push((why, index)),
-                    }
-                }
-                None => return Ok(index),
-                Some(why) => reasons.push((why, index)),
-            }
-        }
-        Err(self.explain(step, caller, checkout, &reasons))
-    }
-
-    /// What keeps a pool from granting this, if anything.
-    fn why_not(&self, step: &Step, index: PoolIndex, checkout: &Checkout) -> Option<Why> {
-        let pool = self.state.pool(index);
-        self.why_closed(step, pool, checkout.version)
-            .or_else(|| no_room(pool, checkout.seats))
+        pool: PoolIndex,
+        waited_ms: DurationMs,
+    ) -> Asked {
+        let right = self.right_in(step, pool, checkout.length_ms);
+        let id = step.next_lease(self.life.epoch, self.head);
+        let mut lease = self.granted(step, caller, checkout, id, pool, right);
+        lease.waited_ms = waited_ms;
+        let lease = Box::new(lease);
+        self.record(step, Record::PutLease(lease.clone()));
+        self.event(step, CLIENT, What::Granted(lease));
+        let chain = Chain::start(checkout.token);
+        self.promise(step, id, chain, checkout.token, right)
     }
 
     fn right_in(&self, step: &Step, index: PoolIndex, wish: Option<DurationMs>) -> DurationMs {
@@ -140,7 +114,8 @@ impl Engine {
         })
     }
 
-    fn check_bounds(&self, caller: &Caller) -> Result<(), Box<Refusal>> {
+    /// A3.
+    pub(crate) fn check_bounds(&self, asker: &Asker<'_>) -> Result<(), Box<Refusal>> {
         if self.state.leases.len() >= self.settings.leases_max {
             let detail = format!(
                 "the daemon holds as many leases as it may ({}); `leases-max` raises that",
@@ -150,7 +125,8 @@ impl Engine {
                 Refusal::new(RefusalCode::Busy, detail).retry_after(BUSY_RETRY_MS),
             ));
         }
-        let of_client = self.state.leases_by_client.get(&caller.client);
+        let leases = &self.state.leases_by_client;
+        let of_client = asker.client.and_then(|client| leases.get(&client));
         if of_client.is_some_and(|count| *count >= self.settings.leases_per_client_max) {
             let detail = format!(
                 "this workstation's user holds {} leases, as many as one may; release some, or let the administrator raise `leases-per-client-max`",
@@ -197,19 +173,6 @@ impl Engine {
             evicted: None,
             forked: false,
         }
-    }
-}
-
-fn no_room(pool: &Pool, seats: u32) -> Option<Why> {
-    let total = pool.seats()?;
-    if seats > total {
-        Some(Why::TooMany)
-    } else if pool.excess.is_some() {
-        Some(Why::Overcommitted)
-    } else if pool.free() < u64::from(seats) {
-        Some(Why::Full)
-    } else {
-        None
     }
 }
 

@@ -200,7 +200,7 @@ impl Engine {
             }
         }
         if recorded {
-            self.head = Commit(self.head.0 + 1);
+            self.head = step.head_after(self.head);
         }
         step.output.wake = self.wake(step.now);
         step.output

@@ -4,20 +4,19 @@
 //! It words what others decided; the order of [`Why`] says which reason is nearest to a seat.
 
 use usher_protocol::{
-    ids::LeaseId,
+    ids::{Fingerprint, LeaseId},
     limits::HOLDERS_LISTED_MAX,
     names::Version,
     refusal::{HolderView, Refusal, RefusalCode},
     time::{BootMs, DurationMs},
-    wire::Checkout,
 };
 
 use crate::{
-    api::Caller,
+    decide::{Asker, Wish},
     engine::Engine,
     length,
     limits::EXPLAIN_STEPS_MAX,
-    pool::{Pool, PoolIndex, Terms},
+    pool::{FeatureKey, Pool, PoolIndex, Terms},
     state::LeaseEntry,
     step::{Step, no},
     view::environment_word,
@@ -78,12 +77,12 @@ impl Engine {
     pub(crate) fn explain(
         &self,
         step: &Step,
-        caller: &Caller,
-        checkout: &Checkout,
+        asker: &Asker<'_>,
+        wish: &Wish,
         reasons: &[(Why, PoolIndex)],
     ) -> Box<Refusal> {
         let Some(nearest) = reasons.iter().map(|(why, _)| *why).max() else {
-            return self.nothing_serves(caller, checkout);
+            return self.nothing_serves(asker.root, &wish.key);
         };
         let pools: Vec<_> = reasons
             .iter()
@@ -92,10 +91,10 @@ impl Engine {
             .collect();
         let first = self.state.pool(pools[0]);
         let mut refusal = match nearest {
-            Why::Full => self.full(step, &pools, checkout.seats),
+            Why::Full => self.full(step, &pools, wish.seats),
             Why::Overcommitted => {
                 let mut refusal = Self::overcommitted(first);
-                refusal.earliest_free_ms = self.earliest_free(step, &pools, checkout.seats);
+                refusal.earliest_free_ms = self.earliest_free(step, &pools, wish.seats);
                 refusal
             }
             why => self.closed(step, first, why),
@@ -258,8 +257,8 @@ impl Engine {
         }
     }
 
-    fn nothing_serves(&self, caller: &Caller, checkout: &Checkout) -> Box<Refusal> {
-        let mut of_vendor = self.licenses_of(caller.root).peekable();
+    fn nothing_serves(&self, root: Fingerprint, key: &FeatureKey) -> Box<Refusal> {
+        let mut of_vendor = self.licenses_of(root).peekable();
         if of_vendor.peek().is_none() {
             return no(
                 RefusalCode::NoLicense,
@@ -268,8 +267,8 @@ impl Engine {
         }
         let detail = format!(
             "no {} license here has the feature {}; `usher features` lists what is served",
-            environment_word(checkout.environment),
-            checkout.feature
+            environment_word(key.environment),
+            key.feature
         );
         no(RefusalCode::UnknownFeature, detail)
     }

@@ -8,7 +8,7 @@ use usher_protocol::{
     documents::license::{Feature, VerifiedLicense},
     ids::{Fingerprint, LeaseId},
     names::{FeatureName, LicenseId},
-    wire::Environment,
+    wire::{Checkout, Environment},
 };
 
 use crate::overcommit::Excess;
@@ -44,6 +44,17 @@ pub(crate) struct FeatureKey {
     pub(crate) root: Fingerprint,
     pub(crate) environment: Environment,
     pub(crate) feature: FeatureName,
+}
+
+impl FeatureKey {
+    /// What a checkout asks for.
+    pub(crate) fn of(root: Fingerprint, checkout: &Checkout) -> Self {
+        Self {
+            root,
+            environment: checkout.environment,
+            feature: checkout.feature.clone(),
+        }
+    }
 }
 
 /// What the installed license says of one pool.

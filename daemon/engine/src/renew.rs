@@ -2,7 +2,7 @@
 
 use usher_protocol::{
     documents::lease::{Lease, VerifiedLease},
-    ids::{Commit, LeaseId, Nonce, PublicKey, Token},
+    ids::{LeaseId, Nonce, PublicKey, Token},
     refusal::{Refusal, RefusalCode},
     time::DurationMs,
     wire::{Link, Renew},
@@ -205,17 +205,12 @@ impl Engine {
             client: entry.client,
             holder: entry.holder.clone(),
             epoch: self.life.epoch,
-            commit: self.head_after(step),
+            commit: step.head_after(self.head),
             token,
             issued: wall,
             length_ms: right,
             not_after: length::not_after(wall, right, terms.feature()),
         })
-    }
-
-    /// The head as it will be once this step is committed.
-    pub(crate) fn head_after(&self, step: &Step) -> Commit {
-        Commit(self.head.0 + u64::from(!step.output.records.is_empty()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! One input on its way through the engine: its time and what it has caused so far.
 
 use usher_protocol::{
+    ids::{Commit, Epoch, LeaseId},
     refusal::{Refusal, RefusalCode},
     time::Now,
 };
@@ -19,6 +20,8 @@ pub(crate) type Asked = Result<Answer, Box<Refusal>>;
 pub(crate) struct Step {
     pub(crate) now: Now,
     pub(crate) output: Output,
+    /// Leases granted in this step: each takes a commit number of its own.
+    leases: u64,
 }
 
 impl Step {
@@ -27,7 +30,23 @@ impl Step {
         Self {
             now,
             output: Output::default(),
+            leases: 0,
         }
+    }
+
+    /// The name of a lease that this step grants, over a store with this head.
+    pub(crate) fn next_lease(&mut self, epoch: Epoch, head: Commit) -> LeaseId {
+        self.leases += 1;
+        LeaseId {
+            epoch,
+            commit: Commit(head.0 + self.leases),
+        }
+    }
+
+    /// The head that a store with this head has after this step: it names every lease granted (L12).
+    pub(crate) fn head_after(&self, head: Commit) -> Commit {
+        let recorded = u64::from(!self.output.records.is_empty());
+        Commit(head.0 + self.leases.max(recorded))
     }
 }
 

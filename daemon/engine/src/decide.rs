@@ -1,0 +1,109 @@
+//! May this asker have these seats now: the one order in which all rules are asked, for checkouts, for
+//! waiters and for `usherd explain` alike. It changes nothing.
+//!
+//! Stopped? · bounds · served? · accepted key? · suspended? · cooling down? · deny · allow · maximum ·
+//! seats (own lingering ones, own reservation, shared, overdraft; behind those who wait before it).
+//! docs/semantics.md says the same to administrators.
+
+use std::net::IpAddr;
+
+use usher_protocol::{
+    ids::{Fingerprint, PublicKey},
+    names::Version,
+    refusal::Refusal,
+    wire::{Checkout, Holder},
+};
+
+use crate::{
+    api::Caller,
+    engine::Engine,
+    pool::{FeatureKey, PoolIndex},
+    queue::Rank,
+    step::Step,
+};
+
+/// Who asks, as the rules see it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    pub(crate) root: Fingerprint,
+    /// None is a key that nobody has seen.
+    pub(crate) client: Option<PublicKey>,
+    /// None is in no network.
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) holder: &'a Holder,
+}
+
+impl<'a> Asker<'a> {
+    /// A caller in its own words.
+    pub(crate) fn of(caller: &Caller, holder: &'a Holder) -> Self {
+        Self {
+            root: caller.root,
+            client: Some(caller.client),
+            address: Some(caller.address),
+            holder,
+        }
+    }
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Wish {
+    pub(crate) key: FeatureKey,
+    pub(crate) seats: u32,
+    pub(crate) version: Option<Version>,
+    /// Who waits before this rank is served before it (L9).
+    pub(crate) rank: Rank,
+}
+
+impl Wish {
+    /// What a checkout asks for, at this rank.
+    pub(crate) fn of(root: Fingerprint, checkout: &Checkout, rank: Rank) -> Self {
+        Self {
+            key: FeatureKey::of(root, checkout),
+            seats: checkout.seats,
+            version: checkout.version,
+            rank,
+        }
+    }
+}
+
+/// What the rules come to, where they do not refuse for good.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Seats of this pool.
+    Seats(PoolIndex),
+    /// None now: the refusal for who does not wait, and what a waiter waits for.
+    Wait(Box<Refusal>),
+}
+
+impl Engine {
+    /// The verdict, or the refusal that waiting does not change.
+    pub(crate) fn decide(
+        &self,
+        step: &Step,
+        asker: &Asker<'_>,
+        wish: &Wish,
+    ) -> Result<Verdict, Box<Refusal>> {
+        self.check_stops(step)?;
+        self.check_bounds(asker)?;
+        self.find_room(step, asker, wish)
+    }
+
+    /// The same after leases that are over have been taken back: a queue of expiries must not refuse a
+    /// seat that is free already.
+    pub(crate) fn decide_fresh(
+        &mut self,
+        step: &mut Step,
+        asker: &Asker<'_>,
+        wish: &Wish,
+    ) -> Result<Verdict, Box<Refusal>> {
+        let verdict = self.decide(step, asker, wish)?;
+        if matches!(verdict, Verdict::Seats(_)) {
+            return Ok(verdict);
+        }
+        for index in self.state.serving(&wish.key).to_vec() {
+            self.reclaim_for(step, index, wish.seats);
+        }
+        self.decide(step, asker, wish)
+    }
+}
