@@ -28,12 +28,27 @@ fn full_count(state: &State) {
     for (index, pool) in state.pools() {
         let leases = state.leases.values().filter(|entry| entry.pool == index);
         let (mut out, mut held, mut timed) = (0, 0, 0);
+        let (mut borrowed, mut written_off) = (0, 0);
         for entry in leases {
-            out += u64::from(entry.seats);
+            let seats = u64::from(entry.seats);
+            match entry.borrowed {
+                Some(it) if it.written_off => written_off += seats,
+                other => {
+                    out += seats;
+                    borrowed += other.map_or(0, |_| seats);
+                }
+            }
             held += u32::from(!entry.heard);
             timed += usize::from(entry.deadline.is_some());
         }
         assert_eq!(pool.out, out, "seats out of {:?}", pool.key);
+        let counts = (pool.borrowed, pool.written_off);
+        assert_eq!(
+            counts,
+            (borrowed, written_off),
+            "borrowed of {:?}",
+            pool.key
+        );
         assert_eq!(pool.held, held, "leases held of {:?}", pool.key);
         assert_eq!(
             state.deadlines.count(index),

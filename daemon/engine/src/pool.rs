@@ -11,7 +11,7 @@ use usher_protocol::{
     wire::{Checkout, Environment},
 };
 
-use crate::overcommit::Excess;
+use crate::{overcommit::Excess, record::Borrowed};
 
 /// Where a pool stands in [`crate::state::State`]; stable within one life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +96,11 @@ pub(crate) struct Pool {
     pub(crate) terms: Option<Terms>,
     /// Seats out.
     pub(crate) out: u64,
+    /// Of those, the borrowed ones (L10).
+    pub(crate) borrowed: u64,
+    /// Seats of borrowed leases that were written off: they count against the signed allowance, and
+    /// no more as out (L10).
+    pub(crate) written_off: u64,
     /// Leases held since the restart and not yet heard of (L4).
     pub(crate) held: u32,
     /// Stands while more is out than there is (L7).
@@ -109,6 +114,8 @@ impl Pool {
             key,
             terms: None,
             out: 0,
+            borrowed: 0,
+            written_off: 0,
             held: 0,
             excess: None,
         }
@@ -139,7 +146,7 @@ impl Pool {
     }
 
     /// A lease goes out.
-    pub(crate) fn take(&mut self, lease: LeaseId, seats: u32) {
+    fn take(&mut self, lease: LeaseId, seats: u32) {
         self.out += u64::from(seats);
         if let Some(excess) = &mut self.excess {
             excess.add(lease, seats);
@@ -147,10 +154,32 @@ impl Pool {
     }
 
     /// A lease comes back.
-    pub(crate) fn give_back(&mut self, lease: LeaseId, seats: u32) {
+    fn give_back(&mut self, lease: LeaseId, seats: u32) {
         self.out = self.out.saturating_sub(u64::from(seats));
         if let Some(excess) = &mut self.excess {
             excess.remove(lease);
+        }
+    }
+
+    /// A lease begins to count: against the pool, or, written off, against the allowance (L10).
+    pub(crate) fn enter(&mut self, lease: LeaseId, seats: u32, borrowed: Option<Borrowed>) {
+        match borrowed {
+            Some(it) if it.written_off => self.written_off += u64::from(seats),
+            other => {
+                self.borrowed += other.map_or(0, |_| u64::from(seats));
+                self.take(lease, seats);
+            }
+        }
+    }
+
+    /// A lease counts so no more.
+    pub(crate) fn leave(&mut self, lease: LeaseId, seats: u32, borrowed: Option<Borrowed>) {
+        match borrowed {
+            Some(it) if it.written_off => self.written_off -= u64::from(seats),
+            other => {
+                self.borrowed -= other.map_or(0, |_| u64::from(seats));
+                self.give_back(lease, seats);
+            }
         }
     }
 

@@ -3,7 +3,10 @@
 //! Live running and reload take the same path, so what is replayed equals what was lived. Deadlines
 //! and chains are volatile: they hang on the leases here but are set by those who decide them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use usher_protocol::{
     codec,
@@ -62,6 +65,8 @@ pub(crate) struct State {
     pub(crate) by_nonce: BTreeMap<(PublicKey, Nonce), LeaseId>,
     pub(crate) leases_by_client: BTreeMap<PublicKey, usize>,
     pub(crate) deadlines: DeadlineIndex,
+    /// The borrowed ones among the leases (L10).
+    pub(crate) borrowed: BTreeSet<LeaseId>,
     pub(crate) licenses: BTreeMap<LicenseId, Arc<VerifiedLicense>>,
     pub(crate) serials: BTreeMap<(Fingerprint, LicenseId), u64>,
     pub(crate) roots: BTreeMap<VendorName, PublicKey>,
@@ -174,7 +179,13 @@ impl State {
             entry.length_ms_longest = record.length_ms_longest;
             entry.evicted = record.evicted.as_deref().map(Box::from);
             entry.forked = record.forked;
-            entry.borrowed = record.borrowed;
+            let (pool, before) = (entry.pool, entry.borrowed);
+            if before != record.borrowed {
+                entry.borrowed = record.borrowed;
+                self.pools[pool.0].leave(record.id, record.seats, before);
+                self.pools[pool.0].enter(record.id, record.seats, record.borrowed);
+                self.settle(pool);
+            }
             return;
         }
         let pool = self.open_pool(PoolKey {
@@ -183,7 +194,10 @@ impl State {
             environment: record.environment,
             feature: record.feature.clone(),
         });
-        self.pools[pool.0].take(record.id, record.seats);
+        self.pools[pool.0].enter(record.id, record.seats, record.borrowed);
+        if record.borrowed.is_some() {
+            self.borrowed.insert(record.id);
+        }
         self.pools[pool.0].held += 1;
         self.by_nonce
             .insert((record.client, record.nonce), record.id);
@@ -199,6 +213,7 @@ impl State {
         };
         self.deadlines.place(entry.pool, id, entry.deadline, None);
         self.by_nonce.remove(&(entry.client, entry.nonce));
+        self.borrowed.remove(&id);
         if let Some(count) = self.leases_by_client.get_mut(&entry.client) {
             *count -= 1;
             if *count == 0 {
@@ -206,7 +221,7 @@ impl State {
             }
         }
         let pool = &mut self.pools[entry.pool.0];
-        pool.give_back(id, entry.seats);
+        pool.leave(id, entry.seats, entry.borrowed);
         pool.held -= u32::from(!entry.heard);
         self.settle(entry.pool);
     }
