@@ -42,7 +42,7 @@ impl StorePaths {
 /// The office on one machine: who holds it may open the store. Given up when dropped, or at exit.
 #[derive(Debug)]
 pub(super) struct DirectoryLock {
-    _file: File,
+    file: File,
 }
 
 impl DirectoryLock {
@@ -57,12 +57,41 @@ impl DirectoryLock {
             .open(&paths.lock)
             .map_err(JournalError::io("open the lock", &paths.lock))?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(JournalError::Fenced {
                 detail: format!("{} is in use by another process", paths.state.display()),
                 next: NEXT_ONE_DAEMON,
             }),
             Err(error) => Err(JournalError::io("lock", &paths.lock)(error.into())),
         }
+    }
+}
+
+impl Drop for DirectoryLock {
+    /// Unlocks rather than only closes: a program that this process is just starting has a copy of the file until its
+    /// own code runs, and a lock that is only closed would last as long as the copy.
+    fn drop(&mut self) {
+        // It fails only where there is no lock.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_given_up_is_free_although_a_copy_of_its_file_is_open() {
+        let state = tempfile::tempdir().unwrap();
+        let paths = StorePaths::new(state.path());
+        let lock = DirectoryLock::take(&paths).unwrap();
+        let copy = lock.file.try_clone().unwrap();
+        assert!(matches!(
+            DirectoryLock::take(&paths),
+            Err(JournalError::Fenced { .. })
+        ));
+        drop(lock);
+        DirectoryLock::take(&paths).unwrap();
+        drop(copy);
     }
 }
