@@ -16,7 +16,7 @@ pub use leash::leash_verb;
 pub use rustix::process::Signal;
 pub use signals::Signals;
 
-use crate::clock::{Clock, DurationMs};
+use crate::clock::{BootMs, Clock, DurationMs};
 use attend::{Attendant, Phase};
 use std::ffi::OsString;
 use std::io;
@@ -104,14 +104,22 @@ impl Child {
         let hold = self.attendant.hold();
         self.attendant.signal(Signal::TERM);
         self.attendant.signal(Signal::CONT);
-        while clock.boot() < deadline && !self.attendant.group_is_empty() {
-            tokio::time::sleep(POLL).await;
-        }
+        self.emptied(&clock, deadline).await;
         self.attendant.signal(Signal::KILL);
+        // Who is killed is gone a little later: when the kernel lets it run once more.
+        let deadline = clock.boot().plus(KILLED_MS_MAX);
+        self.emptied(&clock, deadline).await;
         let exited = |phase| (phase != Phase::Running).then_some(());
         self.until(exited).await;
         drop(hold);
         self.wait().await
+    }
+
+    /// Waits until the group is empty, or the deadline.
+    async fn emptied(&self, clock: &Clock, deadline: BootMs) {
+        while clock.boot() < deadline && !self.attendant.group_is_empty() {
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     /// The attendant always says `Over` before it ends; should its thread have died, the child's
@@ -153,3 +161,5 @@ pub fn own_executable() -> PathBuf {
 
 /// How often a group that is being stopped is looked at.
 const POLL: Duration = Duration::from_millis(20);
+/// How long those killed are waited for: one that hangs in the kernel must not hold its wrapper up for ever.
+const KILLED_MS_MAX: DurationMs = DurationMs::seconds(5);

@@ -21,7 +21,8 @@ use usher_client::clock::{BootMs, Clock, DurationMs};
 use usher_client::process::{Child, Program, Signals};
 
 const PROGRAM: &str = "USHER_TEST_PROGRAM";
-const STOP_AFTER_MS: &str = "USHER_TEST_STOP_AFTER_MS";
+/// The wrapper stops its child once this file is there.
+const STOP_AT: &str = "USHER_TEST_STOP_AT";
 const GRACE_MS: &str = "USHER_TEST_GRACE_MS";
 
 /// Not a test of its own: with `PROGRAM` set, this process is the wrapper.
@@ -48,14 +49,14 @@ fn wrapper() {
     let ended = runtime.block_on(async {
         let mut signals = Signals::listen().unwrap();
         let mut child = Child::spawn(program).await.unwrap();
-        let stop_after = milliseconds(STOP_AFTER_MS).unwrap_or(3_600_000);
-        let mut stopping = Box::pin(tokio::time::sleep(Duration::from_millis(stop_after)));
+        let mut stopping = Box::pin(appears(std::env::var_os(STOP_AT)));
         loop {
             tokio::select! {
                 ended = child.wait() => break ended,
                 signal = signals.next() => child.signal(signal),
                 () = &mut stopping => {
-                    break child.stop(DurationMs(milliseconds(GRACE_MS).unwrap())).await;
+                    let grace = std::env::var(GRACE_MS).unwrap().parse().unwrap();
+                    break child.stop(DurationMs(grace)).await;
                 }
             }
         }
@@ -63,8 +64,13 @@ fn wrapper() {
     std::process::exit(ended.exit_code().into());
 }
 
-fn milliseconds(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
+async fn appears(file: Option<OsString>) {
+    let Some(file) = file else {
+        return std::future::pending().await;
+    };
+    while !Path::new(&file).exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// A wrapper around `words`, and a directory for its scripts to write to.
@@ -109,7 +115,7 @@ impl Stage {
 
 fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     let clock = Clock::new();
-    let deadline: BootMs = clock.boot().plus(DurationMs::seconds(20));
+    let deadline: BootMs = clock.boot().plus(DurationMs::minutes(1));
     while clock.boot() < deadline {
         if let Some(found) = found() {
             return found;
@@ -209,7 +215,7 @@ fn a_child_is_suspended_and_continued_through_its_wrapper() {
     assert_eq!(code(wrapper.wait().unwrap()), 143);
 }
 
-const FAMILY: &str = "sleep 300 & echo $$ $! > family; wait";
+const FAMILY: &str = "sleep 300 & echo $$ $! > family; : > ready; wait";
 
 #[test]
 fn a_killed_wrapper_takes_child_and_grandchild_with_it() {
@@ -278,11 +284,12 @@ fn watcher_of(wrapper: u32) -> Option<u32> {
 fn stopping_ends_the_whole_group_after_its_grace() {
     let stage = Stage::new();
     let script = "sh -c 'trap \"\" TERM; echo $$ > deaf; while :; do sleep 0.1; done' & \
-                  trap 'exit 3' TERM; while :; do sleep 0.05; done";
+                  trap 'exit 3' TERM; while [ ! -s deaf ]; do sleep 0.05; done; : > ready; \
+                  while :; do sleep 0.05; done";
     let mut wrapper = stage
         .shell(script)
-        .env(STOP_AFTER_MS, "400")
-        .env(GRACE_MS, "600")
+        .env(STOP_AT, "ready")
+        .env(GRACE_MS, "3000")
         .spawn()
         .unwrap();
     let deaf = stage.numbers("deaf")[0];
@@ -296,13 +303,13 @@ fn stopping_a_willing_group_does_not_wait_for_the_grace() {
     let start = Clock::new().boot();
     let mut wrapper = stage
         .shell(FAMILY)
-        .env(STOP_AFTER_MS, "200")
-        .env(GRACE_MS, "60000")
+        .env(STOP_AT, "ready")
+        .env(GRACE_MS, "600000")
         .spawn()
         .unwrap();
     let family = stage.numbers("family");
     assert_eq!(code(wrapper.wait().unwrap()), 143);
-    assert!(Clock::new().boot().since(start) < DurationMs::seconds(20));
+    assert!(Clock::new().boot().since(start) < DurationMs::minutes(10));
     assert!(family.into_iter().all(|process| state(process).is_none()));
 }
 
