@@ -10,6 +10,7 @@ pub mod demo;
 pub mod journal;
 pub mod limits;
 pub mod notify;
+pub mod policy;
 pub mod quic;
 pub mod records;
 pub mod serve;

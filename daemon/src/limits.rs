@@ -52,6 +52,12 @@ pub const SERVER_NAME_BYTES_MAX: usize = 64;
 /// Longest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 64 * 1024;
 
+/// Longest policy file, in bytes.
+pub const POLICY_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Faults of a policy file told at once; the rest are counted.
+pub const POLICY_FAULTS_SHOWN_MAX: usize = 20;
+
 /// Longest question over the admin socket, in bytes: a license with every character escaped.
 pub const ADMIN_QUESTION_BYTES_MAX: usize = 2 * 1024 * 1024;
 
