@@ -1,7 +1,7 @@
 //! One durable step in the making: what the engine wants kept, and who waits for it.
 
 use usher_engine::{
-    api::{Answer, Output, ReplyTo},
+    api::{Answer, ConnectionId, Output, ReplyTo},
     record::Record,
 };
 use usher_protocol::{
@@ -21,8 +21,17 @@ pub(super) struct Pending {
     batch: journal::Batch,
     waiting: Vec<(ReplyTo, Outlet)>,
     answers: Vec<(ReplyTo, Answer)>,
-    news: Vec<Push>,
+    news: News,
     features_changed: bool,
+}
+
+/// What is to be told after the answers.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// To single connections, in order.
+    pub(super) pushes: Vec<(ConnectionId, Push)>,
+    /// To all of them.
+    pub(super) for_all: Vec<Push>,
 }
 
 impl Pending {
@@ -43,13 +52,15 @@ impl Pending {
         for event in &output.events {
             self.batch.events.push(records::event_body(event)?);
         }
+        self.batch.wait_for_log |= output.wait_for_log;
         self.answers.extend(output.answers);
+        self.news.pushes.extend(output.pushes);
         Ok(())
     }
 
-    /// News to spread with the answers.
+    /// News for every connection, to go with the answers.
     pub(super) fn spread(&mut self, push: Push) {
-        self.news.push(push);
+        self.news.for_all.push(push);
     }
 
     /// What to commit, when there is anything: a batch without records needs no disk.
@@ -64,7 +75,7 @@ impl Pending {
     }
 
     /// Lets every answer go, and gives the news to spread. Only after the commit (A2).
-    pub(super) fn release(mut self) -> Vec<Push> {
+    pub(super) fn release(mut self) -> News {
         // The engine answers in the order of inputs, so this is one step each.
         let mut waiting = self.waiting.into_iter();
         for (reply_to, answer) in self.answers {
@@ -75,7 +86,7 @@ impl Pending {
             }
         }
         if self.features_changed {
-            self.news.push(Push::FeaturesChanged);
+            self.news.for_all.push(Push::FeaturesChanged);
         }
         self.news
     }
@@ -92,7 +103,8 @@ impl Pending {
             Record::PutLicense(_) | Record::DropLicense(_) => self.features_changed = true,
             Record::PutLease(lease) => {
                 if let Some(reason) = &lease.evicted {
-                    self.news.push(Push::Evicted(lease.id, reason.clone()));
+                    let push = Push::Evicted(lease.id, reason.clone());
+                    self.news.for_all.push(push);
                 }
             }
             _ => {}
@@ -105,4 +117,84 @@ pub(super) fn storage_trouble() -> Box<Refusal> {
     let detail =
         "the server cannot store a grant and stops; its administrator finds the reason in its log";
     Box::new(Refusal::new(RefusalCode::StorageTrouble, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use usher_protocol::{ids::Nonce, time::DurationMs};
+
+    use super::*;
+    use crate::core::connections::{Connections, Outgoing};
+
+    #[test]
+    fn s2_one_output_that_waits_for_the_log_makes_its_batch_wait() {
+        let mut pending = Pending::default();
+        pending.add(Output::default()).unwrap();
+        assert!(!pending.batch.wait_for_log);
+        pending.add(waiting()).unwrap();
+        pending.add(Output::default()).unwrap();
+        assert!(pending.batch.wait_for_log);
+    }
+
+    /// A waiter learns that it waits before it learns that a seat is offered.
+    #[test]
+    fn l9_what_is_pushed_follows_the_answers_of_its_batch() {
+        let connections = Connections::default();
+        let connection = connections.next_id();
+        let (mut line, _overrun) = connections.register(connection);
+        let mut pending = Pending::default();
+        let offer = Push::Offered(Nonce([1; 16]), DurationMs::seconds(30));
+        pending
+            .add(Output {
+                pushes: vec![(connection, offer)],
+                ..Output::default()
+            })
+            .unwrap();
+        pending.wait(ReplyTo(1), Outlet::Connection(line.sink.clone(), 7));
+        pending
+            .add(Output {
+                answers: vec![(ReplyTo(1), Answer::Left)],
+                ..Output::default()
+            })
+            .unwrap();
+        for (connection, push) in pending.release().pushes {
+            connections.push(connection, push);
+        }
+        let first = line.outgoing.try_recv();
+        assert!(matches!(first, Ok(Outgoing::Answered { number: 7, .. })));
+        let second = line.outgoing.try_recv();
+        assert!(matches!(second, Ok(Outgoing::Pushed(Push::Offered(..)))));
+    }
+
+    /// L13: what was not made durable is neither answered nor told.
+    #[test]
+    fn a_batch_that_failed_pushes_nothing() {
+        let connections = Connections::default();
+        let connection = connections.next_id();
+        let (mut line, _overrun) = connections.register(connection);
+        let mut pending = Pending::default();
+        pending.wait(ReplyTo(1), Outlet::Connection(line.sink.clone(), 7));
+        let output = Output {
+            pushes: vec![(connection, Push::FeaturesChanged)],
+            answers: vec![(ReplyTo(1), Answer::Left)],
+            ..Output::default()
+        };
+        pending.add(output).unwrap();
+        pending.refuse();
+        match line.outgoing.try_recv() {
+            Ok(Outgoing::Answered {
+                answer: Answer::Refused(refusal),
+                ..
+            }) => assert_eq!(refusal.code, RefusalCode::StorageTrouble),
+            other => panic!("{other:?}"),
+        }
+        assert!(line.outgoing.try_recv().is_err());
+    }
+
+    fn waiting() -> Output {
+        Output {
+            wait_for_log: true,
+            ..Output::default()
+        }
+    }
 }

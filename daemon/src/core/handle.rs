@@ -12,7 +12,7 @@ use std::{
 };
 
 use tokio::sync::{broadcast, mpsc, oneshot};
-use usher_engine::api::{AdminAsk, Answer, Caller, ClientAsk};
+use usher_engine::api::{AdminAsk, Answer, Caller, ClientAsk, ConnectionId};
 use usher_protocol::{
     ids::LifeId,
     refusal::{Refusal, RefusalCode},
@@ -21,6 +21,7 @@ use usher_protocol::{
 
 use super::{
     batch::storage_trouble,
+    connections::{AnswerSink, Connections, Line, Overrun},
     item::{Item, Outlet},
 };
 use crate::{journal::SnapshotInfo, limits};
@@ -30,21 +31,10 @@ use crate::{journal::SnapshotInfo, limits};
 pub struct CoreHandle {
     pub(super) queue: mpsc::Sender<Item>,
     pub(super) news: broadcast::Sender<Push>,
+    pub(super) connections: Connections,
     /// Set before the queue closes for want of a durable write (L13).
     pub(super) failed: Arc<AtomicBool>,
 }
-
-/// An answer to one of a connection's requests.
-#[derive(Debug)]
-pub struct Answered {
-    /// The request's number.
-    pub number: u64,
-    /// The answer.
-    pub answer: Answer,
-}
-
-/// Where a connection's answers go; its capacity is at least the requests it may have outstanding.
-pub type AnswerSink = mpsc::Sender<Answered>;
 
 impl CoreHandle {
     /// Asks for a client and waits for the answer.
@@ -99,6 +89,23 @@ impl CoreHandle {
         drop(self.queue.try_send(Item::CloneFound(life, address)));
     }
 
+    /// A name for a connection that begins; no other of this life has or had it.
+    pub fn name_connection(&self) -> ConnectionId {
+        self.connections.next_id()
+    }
+
+    /// From here on the connection gets what is pushed to it alone, until the line is dropped.
+    pub fn register(&self, connection: ConnectionId) -> (Line, Overrun) {
+        self.connections.register(connection)
+    }
+
+    /// A connection is gone; `orderly` when its client closed it itself. A full queue is waited out:
+    /// places in the queue hang on this (L9).
+    pub async fn disconnected(&self, connection: ConnectionId, orderly: bool) {
+        let item = Item::Disconnected(connection, orderly);
+        drop(self.queue.send(item).await);
+    }
+
     /// News for every connection; see [`Push`].
     pub fn news(&self) -> broadcast::Receiver<Push> {
         self.news.subscribe()
@@ -107,6 +114,12 @@ impl CoreHandle {
     /// Ends the core after what is queued already.
     pub async fn stop(&self) {
         drop(self.queue.send(Item::Stop).await);
+    }
+
+    /// News for one connection, without an engine that has them.
+    #[cfg(test)]
+    pub(crate) fn push(&self, connection: ConnectionId, push: Push) {
+        self.connections.push(connection, push);
     }
 
     fn put(&self, item: Item) -> Result<(), Box<Refusal>> {

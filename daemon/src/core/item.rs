@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use tokio::sync::{mpsc, oneshot};
-use usher_engine::api::{AdminAsk, Answer, Caller, ClientAsk};
+use tokio::sync::oneshot;
+use usher_engine::api::{AdminAsk, Answer, Caller, ClientAsk, ConnectionId};
 use usher_protocol::ids::LifeId;
 
-use super::handle::Answered;
+use super::connections::{AnswerSink, Outgoing};
 use crate::journal::SnapshotInfo;
 
 /// One thing for the core thread.
@@ -15,6 +15,8 @@ pub(super) enum Item {
     Client(Caller, ClientAsk, Outlet),
     Admin(String, AdminAsk, Outlet),
     CloneFound(LifeId, String),
+    /// A client's connection is gone; true when the client closed it itself.
+    Disconnected(ConnectionId, bool),
     /// The alarm rang, the watchdog is due or the journal failed; the engine gets a tick either way.
     Ring,
     /// Between two batches (S6).
@@ -29,7 +31,7 @@ pub(super) enum Outlet {
     /// Somebody waits for this one answer.
     Once(oneshot::Sender<Answer>),
     /// A connection, which has room for as many answers as it has requests outstanding.
-    Connection(mpsc::Sender<Answered>, u64),
+    Connection(AnswerSink, u64),
 }
 
 impl Outlet {
@@ -38,7 +40,7 @@ impl Outlet {
         match self {
             Self::Once(waiting) => drop(waiting.send(answer)),
             Self::Connection(waiting, number) => {
-                drop(waiting.try_send(Answered { number, answer }));
+                drop(waiting.try_send(Outgoing::Answered { number, answer }));
             }
         }
     }

@@ -4,12 +4,14 @@
 //! durable batch, then releases the answers. It must not decide about seats, encode bytes, or sign.
 
 mod batch;
+mod connections;
 mod handle;
 mod item;
 mod start;
 mod thread;
 
-pub use handle::{AnswerSink, Answered, CoreHandle};
+pub use connections::{AnswerSink, Line, Outgoing, Overrun};
+pub use handle::CoreHandle;
 pub use start::{Ended, StartError, Started, start};
 pub use thread::CoreError;
 

@@ -21,6 +21,7 @@ use usher_protocol::{
 use super::{
     CoreError, CoreHandle,
     batch::Pending,
+    connections::Connections,
     item::Item,
     thread::{Core, Watchdog},
 };
@@ -141,6 +142,7 @@ fn spawn(
 ) -> Result<(CoreHandle, Ended), StartError> {
     let (queue, items) = mpsc::channel(limits::QUEUE_LENGTH_MAX);
     let (news, _) = broadcast::channel(limits::PUSHES_WAITING_MAX);
+    let connections = Connections::default();
     let (end, ended) = oneshot::channel();
     let failed = Arc::new(AtomicBool::new(false));
     let alarm = Alarm::with_callback(ring(&queue))?;
@@ -157,6 +159,7 @@ fn spawn(
         epoch,
         queue: items,
         news: news.clone(),
+        connections: connections.clone(),
         clock,
         alarm,
         wake,
@@ -172,6 +175,7 @@ fn spawn(
         CoreHandle {
             queue,
             news,
+            connections,
             failed,
         },
         ended,

@@ -21,7 +21,8 @@ use usher_protocol::{
 };
 
 use super::{
-    batch::{Pending, storage_trouble},
+    batch::{News, Pending, storage_trouble},
+    connections::Connections,
     item::Item,
 };
 use crate::{
@@ -48,6 +49,7 @@ pub(super) struct Core {
     pub(super) epoch: u64,
     pub(super) queue: mpsc::Receiver<Item>,
     pub(super) news: broadcast::Sender<Push>,
+    pub(super) connections: Connections,
     pub(super) clock: Clock,
     pub(super) alarm: Alarm,
     /// When the engine wants a tick.
@@ -149,6 +151,10 @@ impl Core {
                 }
             }
             Item::CloneFound(life, address) => Input::CloneFound { life, address },
+            Item::Disconnected(connection, orderly) => Input::Disconnected {
+                connection,
+                orderly,
+            },
             Item::Ring | Item::Snapshot(..) | Item::Stop => Input::Tick,
         };
         pending.inputs += 1;
@@ -179,7 +185,11 @@ impl Core {
     }
 
     fn release(&self, pending: Pending) {
-        for push in pending.release() {
+        let News { pushes, for_all } = pending.release();
+        for (connection, push) in pushes {
+            self.connections.push(connection, push);
+        }
+        for push in for_all {
             // Nobody connected is no error.
             drop(self.news.send(push));
         }

@@ -13,7 +13,8 @@ pub(super) trait Place {
     fn new() -> Self;
     /// Opens a journal there, as a new daemon life does.
     fn open(&self) -> Self::Opened;
-    /// Bodies of all events that are in the usage log, once no journal is open.
+    /// Bodies of all events that are in the usage log: those a journal was waited for, all of them once
+    /// none is open.
     fn events(&self) -> Vec<Vec<u8>>;
 }
 
@@ -36,6 +37,8 @@ macro_rules! contract_tests {
             values_of_every_length_come_back
             ten_thousand_writes_ride_in_one_batch
             events_are_logged_once_and_in_order_across_lives
+            events_that_are_waited_for_are_logged_when_the_commit_returns
+            waiting_for_the_log_of_nothing_new_waits_for_what_came_before
             snapshots_hold_the_last_commit
             a_snapshot_overwrites_nothing
             any_history_reads_as_its_model
@@ -224,7 +227,7 @@ pub(super) fn a_refused_batch_leaves_no_trace<P: Place>() {
                     body: vec![0; BODY_BYTES_MAX + 1],
                 },
             ],
-            restored_settled: false,
+            ..Batch::default()
         },
     ];
     for batch in refused {
@@ -343,7 +346,7 @@ pub(super) fn ten_thousand_writes_ride_in_one_batch<P: Place>() {
             &Batch {
                 writes,
                 events,
-                restored_settled: false,
+                ..Batch::default()
             },
         )
         .unwrap();
@@ -364,7 +367,7 @@ pub(super) fn events_are_logged_once_and_in_order_across_lives<P: Place>() {
             let batch = Batch {
                 writes: vec![set("n", "1")],
                 events,
-                restored_settled: false,
+                ..Batch::default()
             };
             journal.commit(round, round * 100 + commit, &batch).unwrap();
         }
@@ -373,6 +376,40 @@ pub(super) fn events_are_logged_once_and_in_order_across_lives<P: Place>() {
         }
     }
     assert_eq!(place.events(), expected);
+}
+
+pub(super) fn events_that_are_waited_for_are_logged_when_the_commit_returns<P: Place>() {
+    let place = P::new();
+    let (mut journal, _) = life(&place);
+    let mut expected = Vec::new();
+    for head in 1..=20 {
+        let bodies = [format!("{head}/a"), format!("{head}/b")];
+        let batch = Batch {
+            events: bodies.iter().map(|body| event(body)).collect(),
+            wait_for_log: true,
+            ..sets(&[("n", "1")])
+        };
+        expected.extend(bodies.map(String::into_bytes));
+        journal.commit(1, head, &batch).unwrap();
+        // The journal is still open: nothing but the commit itself has brought them there.
+        assert_eq!(place.events(), expected);
+    }
+}
+
+pub(super) fn waiting_for_the_log_of_nothing_new_waits_for_what_came_before<P: Place>() {
+    let place = P::new();
+    let (mut journal, _) = life(&place);
+    let batch = Batch {
+        events: vec![event("before")],
+        ..Batch::default()
+    };
+    journal.commit(1, 1, &batch).unwrap();
+    let batch = Batch {
+        wait_for_log: true,
+        ..sets(&[("n", "1")])
+    };
+    journal.commit(1, 2, &batch).unwrap();
+    assert_eq!(place.events(), [b"before".to_vec()]);
 }
 
 pub(super) fn snapshots_hold_the_last_commit<P: Place>() {

@@ -28,7 +28,11 @@ fn writer_child() {
     let loaded = journal.load(epoch).unwrap();
     let mut out = std::io::stdout().lock();
     for number in loaded.head + 1.. {
-        if let Err(error) = journal.commit(epoch, number, &numbered_batch(number)) {
+        let batch = Batch {
+            wait_for_log: std::env::var_os(WRITER_WAITS).is_some(),
+            ..numbered_batch(number)
+        };
+        if let Err(error) = journal.commit(epoch, number, &batch) {
             writeln!(out, "error {error}").unwrap();
             assert!(
                 journal.commit(epoch, number, &Batch::default()).is_err(),
@@ -40,6 +44,9 @@ fn writer_child() {
         writeln!(out, "committed {number}").unwrap();
     }
 }
+
+/// Set for a child beside it: every commit waits for the usage log.
+const WRITER_WAITS: &str = "USHER_TEST_WRITER_WAITS";
 
 /// Three writes that belong together, a removal, and two events.
 fn numbered_batch(number: u64) -> Batch {
@@ -81,6 +88,69 @@ fn twenty_kills_lose_no_acknowledged_batch_and_double_no_event() {
         acknowledged = acknowledged.max(head_of(state.path()));
     }
     assert!(acknowledged > 20 * 3);
+}
+
+/// S2: what was waited for is in the log itself, before any later life could bring it there.
+#[test]
+fn s2_a_kill_finds_every_acknowledged_batch_that_waited_in_the_log() {
+    let state = tempfile::tempdir().unwrap();
+    let mut acknowledged = 0;
+    for kill in 0..6_u64 {
+        let mut child = writer(state.path(), &format!("export {WRITER_WAITS}=1;"));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let goal = acknowledged + 3 + kill * 5;
+        while acknowledged < goal {
+            acknowledged = committed(&lines.next().unwrap().unwrap()).unwrap_or(acknowledged);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let rest = lines
+            .map_while(Result::ok)
+            .filter_map(|line| committed(&line));
+        acknowledged = rest.max().unwrap_or(acknowledged);
+        // The store is not opened before: its outbox would complete the log.
+        let logged = log_of(state.path()).map_while(Result::ok).count() as u64;
+        assert!(
+            logged >= acknowledged * 2,
+            "{logged} entries after {acknowledged} batches of two"
+        );
+        check(state.path(), acknowledged);
+        acknowledged = acknowledged.max(head_of(state.path()));
+    }
+}
+
+#[test]
+fn an_error_of_the_log_is_an_error_of_the_commit_that_waits_for_it() {
+    let state = tempfile::tempdir().unwrap();
+    let options = SledOptions {
+        segment_bytes_max: 200,
+        ..OPTIONS()
+    };
+    let mut journal = SledJournal::open(state.path(), &options).unwrap();
+    let epoch = journal.acquire(0).unwrap();
+    let waiting = |number| Batch {
+        wait_for_log: true,
+        ..numbered_batch(number)
+    };
+    journal.commit(epoch, 1, &waiting(1)).unwrap();
+    for number in 2..40 {
+        fs::create_dir(state.path().join(format!("usage/usage-{number:020}.log"))).unwrap_or(());
+    }
+    // A segment holds a few entries: one of these commits needs the next one.
+    let (acknowledged, error) = (2..6)
+        .find_map(|head| Some((head - 1, journal.commit(epoch, head, &waiting(head)).err()?)))
+        .unwrap();
+    let message = error.to_string();
+    assert!(message.contains("begin the segment"), "{message}");
+    let logged = log_of(state.path()).map_while(Result::ok).count() as u64;
+    assert!(
+        logged >= acknowledged * 2,
+        "{acknowledged} batches acknowledged, {logged} entries logged"
+    );
+    assert!(
+        journal.commit(epoch, 7, &Batch::default()).is_err(),
+        "S4, L13"
+    );
 }
 
 #[test]

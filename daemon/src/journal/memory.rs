@@ -156,6 +156,7 @@ impl State {
                 None => self.live.remove(&write.key),
             };
         }
+        // At once, so that whoever waits for the log never has to.
         self.log
             .extend(batch.events.iter().map(|event| event.body.clone()));
         if batch.restored_settled {

@@ -88,6 +88,9 @@ pub struct Batch {
     /// Removes [`Loaded::restored`]. Set it in the batch that holds the engine's own record of the hold
     /// that L12 asks for, so that a crash can lose neither.
     pub restored_settled: bool,
+    /// Everything up to and with this batch's events is to be in the usage log, durably, when `commit`
+    /// returns, and not only on its way there (S2).
+    pub wait_for_log: bool,
 }
 
 /// One key set or removed.

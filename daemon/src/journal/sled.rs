@@ -196,7 +196,11 @@ impl Journal for SledJournal {
                 },
                 next,
             )?;
-            journal.outbox.push(&entries)
+            journal.outbox.push(&entries)?;
+            if batch.wait_for_log {
+                journal.outbox.wait_for(journal.store.meta.last_number)?;
+            }
+            Ok(())
         })
     }
 

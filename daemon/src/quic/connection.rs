@@ -9,10 +9,10 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use quinn::{Connecting, Connection, SendStream, VarInt};
-use tokio::sync::{broadcast, mpsc};
+use quinn::{Connecting, Connection, ConnectionError, SendStream, VarInt};
+use tokio::sync::broadcast;
 use usher_client::{clock::Clock, tls};
-use usher_engine::api::{Answer, Authority, Caller, ClientAsk, ConnectionId};
+use usher_engine::api::{Answer, Authority, Caller, ClientAsk};
 use usher_protocol::{
     codec::CodecError,
     documents::lease::VerifiedLease,
@@ -29,7 +29,7 @@ use super::{
     reply,
 };
 use crate::{
-    core::{AnswerSink, Answered},
+    core::{Line, Outgoing, Overrun},
     limits,
 };
 
@@ -37,12 +37,22 @@ use crate::{
 pub(super) async fn serve(connecting: Connecting, mut permit: Permit, parts: Arc<ServerParts>) {
     // From the first packet to the end of `Welcome`; patience only, so it may stop in a suspend.
     let opened = tokio::time::timeout(HANDSHAKE_MS_MAX.to_std(), open(connecting, &parts)).await;
-    let Ok(Some((mut session, reader))) = opened else {
+    let Ok(Some((mut session, reader, overrun))) = opened else {
         return;
     };
     permit.welcomed();
-    let end = session.run(reader).await;
-    session.close(end).await;
+    let end = tokio::select! {
+        end = session.run(reader) => end,
+        // Even in the middle of a write, which may wait for a client that never reads again.
+        _ = overrun => End::Slow,
+    };
+    let orderly = session.is_orderly(&end);
+    let Caller { connection, .. } = session.caller;
+    // What is pushed from here on finds nobody; the engine hears why at once, not after the goodbye.
+    tokio::join!(
+        parts.core.disconnected(connection, orderly),
+        session.close(end)
+    );
 }
 
 /// A welcomed client.
@@ -51,8 +61,7 @@ struct Session {
     connection: Connection,
     stream: SendStream,
     caller: Caller,
-    sink: AnswerSink,
-    answers: mpsc::Receiver<Answered>,
+    line: Line,
     outstanding: usize,
     /// Leases promised over this connection: who is told when one is evicted.
     promised: HashSet<LeaseId>,
@@ -60,14 +69,21 @@ struct Session {
 
 /// Why a session ended.
 enum End {
-    /// The client left, or is gone.
+    /// The client has finished its stream.
+    Left,
+    /// The client is gone, or closed the connection.
     Gone,
+    /// It did not read what it must not miss.
+    Slow,
     /// It sent what makes no sense.
     Refused(Box<Refusal>),
 }
 
 /// The handshake, the first frame, and the answer to it. None: the client was refused, or is gone.
-async fn open(connecting: Connecting, parts: &Arc<ServerParts>) -> Option<(Session, FrameReader)> {
+async fn open(
+    connecting: Connecting,
+    parts: &Arc<ServerParts>,
+) -> Option<(Session, FrameReader, Overrun)> {
     let connection = connecting.await.ok()?;
     let client = tls::peer_key(&connection).ok()?;
     let (mut stream, receive) = connection.accept_bi().await.ok()?;
@@ -78,33 +94,34 @@ async fn open(connecting: Connecting, parts: &Arc<ServerParts>) -> Option<(Sessi
     };
     let caller = Caller {
         address: connection.remote_address().ip().to_canonical(),
-        connection: ConnectionId(connection.stable_id() as u64),
+        connection: parts.core.name_connection(),
         client,
         root: hello.root,
     };
-    match parts.core.ask(caller, ClientAsk::Hello(hello)).await {
+    let (line, overrun) = match parts.core.ask(caller, ClientAsk::Hello(hello)).await {
         Answer::Welcome(authority) => {
+            // Before the client can ask for what is then pushed to it.
+            let registered = parts.core.register(caller.connection);
             let welcome = ServerFrame::Welcome(welcome(*authority, parts));
             frames::send(&mut stream, &welcome).await.ok()?;
+            registered
         }
         Answer::Refused(refusal) => return refuse(&connection, stream, refusal).await,
         other => {
             tracing::error!("the engine answered a Hello with {other:?}");
             return None;
         }
-    }
-    let (sink, answers) = mpsc::channel(limits::REQUESTS_OUTSTANDING_MAX);
+    };
     let session = Session {
         parts: Arc::clone(parts),
         connection,
         stream,
         caller,
-        sink,
-        answers,
+        line,
         outstanding: 0,
         promised: HashSet::new(),
     };
-    Some((session, reader))
+    Some((session, reader, overrun))
 }
 
 /// The `Hello`, or what to say of that which came instead. None: the client is gone.
@@ -155,7 +172,7 @@ impl Session {
             // Answers first: they make room for requests. A connection that is gone shows in either.
             let step = tokio::select! {
                 biased;
-                Some(answered) = self.answers.recv() => self.answer(answered).await,
+                Some(outgoing) = self.line.outgoing.recv() => self.forward(outgoing).await,
                 frame = reader.next(), if may_read => self.take(frame).await,
                 push = news.recv() => self.push(push).await,
             };
@@ -169,7 +186,10 @@ impl Session {
         match frame {
             Ok(Some(ClientFrame::Request(number, request))) => match self.ask_of(request) {
                 Ok(ask) => {
-                    let posted = self.parts.core.post(self.caller, ask, number, &self.sink);
+                    let posted = self
+                        .parts
+                        .core
+                        .post(self.caller, ask, number, &self.line.sink);
                     match posted {
                         Ok(()) => {
                             self.outstanding += 1;
@@ -184,7 +204,8 @@ impl Session {
                 RefusalCode::BadRequest,
                 "a second Hello came",
             ))),
-            Ok(None) | Err(FrameError::Gone) => Err(End::Gone),
+            Ok(None) => Err(End::Left),
+            Err(FrameError::Gone) => Err(End::Gone),
             Err(FrameError::Codec(error)) => Err(End::Refused(malformed(&error))),
         }
     }
@@ -219,23 +240,32 @@ impl Session {
         })
     }
 
-    /// Signs and sends this answer and all that are ready with it, in one write.
-    async fn answer(&mut self, first: Answered) -> Result<(), End> {
+    /// Signs and sends this and all that is ready with it, in one write.
+    async fn forward(&mut self, first: Outgoing) -> Result<(), End> {
         let mut bytes = Vec::new();
         let mut next = Some(first);
-        while let Some(Answered { number, answer }) = next {
-            self.outstanding = self.outstanding.saturating_sub(1);
-            self.remember(&answer);
-            match reply::frame(number, answer, &self.parts.site_key) {
+        while let Some(outgoing) = next {
+            match self.frame(outgoing) {
                 Ok(mut frame) => bytes.append(&mut frame),
                 Err(error) => {
                     tracing::error!("a reply cannot be encoded: {error}");
                     return Err(End::Gone);
                 }
             }
-            next = self.answers.try_recv().ok();
+            next = self.line.outgoing.try_recv().ok();
         }
         self.write(&bytes).await
+    }
+
+    fn frame(&mut self, outgoing: Outgoing) -> Result<Vec<u8>, CodecError> {
+        match outgoing {
+            Outgoing::Answered { number, answer } => {
+                self.outstanding = self.outstanding.saturating_sub(1);
+                self.remember(&answer);
+                reply::frame(number, answer, &self.parts.site_key)
+            }
+            Outgoing::Pushed(push) => ServerFrame::Push(push).encode(),
+        }
     }
 
     async fn refuse(&mut self, number: u64, refusal: Box<Refusal>) -> Result<(), End> {
@@ -255,7 +285,12 @@ impl Session {
     }
 
     fn remember(&mut self, answer: &Answer) {
-        if let Answer::Promised(promise) = answer {
+        let promises = match answer {
+            Answer::Promised(promise) => std::slice::from_ref(&**promise),
+            Answer::PromisedAll(promises) => promises,
+            _ => return,
+        };
+        for promise in promises {
             // Released ones stay until the bound: being told of an eviction is a courtesy.
             if self.promised.len() >= limits::LEASES_PER_CLIENT_MAX_DEFAULT {
                 self.promised.clear();
@@ -279,12 +314,20 @@ impl Session {
         written.map_err(|_| End::Gone)
     }
 
+    /// Whether the client ended it by its own will, and not the network or we (L9).
+    fn is_orderly(&self, end: &End) -> bool {
+        let reason = self.connection.close_reason();
+        let closed = matches!(reason, Some(ConnectionError::ApplicationClosed(_)));
+        closed || matches!(end, End::Left)
+    }
+
     async fn close(mut self, end: End) {
         match end {
             End::Refused(refusal) => {
                 refuse::<()>(&self.connection, self.stream, refusal).await;
             }
-            End::Gone => {
+            End::Slow => self.connection.close(CLOSE_SLOW, b"slow"),
+            End::Left | End::Gone => {
                 drop(self.stream.finish());
                 self.connection.close(CLOSE_DONE, b"");
             }
@@ -302,3 +345,5 @@ fn refusal(code: RefusalCode, detail: impl Into<String>) -> Box<Refusal> {
 
 const CLOSE_DONE: VarInt = VarInt::from_u32(0);
 const CLOSE_REFUSED: VarInt = VarInt::from_u32(2);
+/// It did not read what it must not miss; connecting anew and asking again tells it.
+const CLOSE_SLOW: VarInt = VarInt::from_u32(3);

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use ed25519_dalek::SigningKey;
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use usher_client::tls::{self, ExpectedServer, SERVER_NAME};
-use usher_engine::api::{AdminAsk, Answer};
+use usher_engine::api::{AdminAsk, Answer, ConnectionId};
 use usher_protocol::{
     codec::{self, FRAME_PREFIX_BYTES},
     documents::{
@@ -15,7 +15,7 @@ use usher_protocol::{
     envelope::Signed,
     ids::{Fingerprint, Nonce, PublicKey, Token},
     limits::FRAME_BYTES_MAX,
-    refusal::RefusalCode,
+    refusal::{Refusal, RefusalCode},
     time::DurationMs,
     wire::{
         Attach, ClientFrame, Grant, Hello, Link, Push, Release, Renew, Reply, Request, ServerFrame,
@@ -436,6 +436,47 @@ async fn news_reach_whom_they_concern() {
     );
     let reply = other.ask(1, checkout(2)).await;
     assert!(matches!(reply, Reply::Refused(refusal) if refusal.code == RefusalCode::Draining));
+}
+
+#[tokio::test]
+async fn l9_what_is_pushed_reaches_its_connection_alone() {
+    let site = site(2, 10).await;
+    let mut first = Peer::welcomed(site.address).await;
+    let mut second = Peer::welcomed(site.address).await;
+    let offer = Push::Offered(Nonce([1; 16]), DurationMs::seconds(30));
+    // Named in the order in which they came.
+    let handle = &site.core.handle;
+    handle.push(ConnectionId(2), offer.clone());
+    handle.push(ConnectionId(3), Push::FeaturesChanged);
+    assert_eq!(second.next().await, Some(ServerFrame::Push(offer)));
+    // Whatever was pushed to the first would have come before this.
+    let frame = ClientFrame::Request(1, Request::Features);
+    first.say(&frame).await;
+    assert!(matches!(first.next().await, Some(ServerFrame::Reply(1, _))));
+}
+
+/// It comes back, asks again, and is told.
+#[tokio::test]
+async fn l9_whoever_does_not_read_what_it_must_not_miss_is_closed() {
+    let site = site(2, 10).await;
+    let peer = Peer::welcomed(site.address).await;
+    let over = Push::Dismissed(
+        Nonce([1; 16]),
+        Refusal::new(RefusalCode::NoSeat, "over ".repeat(2000)),
+    );
+    let closed = tokio::spawn({
+        let connection = peer.connection.clone();
+        async move { connection.closed().await }
+    });
+    testing::until("it is told to go", || {
+        site.core.handle.push(ConnectionId(1), over.clone());
+        closed.is_finished()
+    })
+    .await;
+    match closed.await.unwrap() {
+        quinn::ConnectionError::ApplicationClosed(close) => assert_eq!(close.reason, "slow"),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// The straight line in full: QUIC, core, sled, signature; and again after the process's end.

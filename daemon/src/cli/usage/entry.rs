@@ -127,6 +127,7 @@ impl Vendors {
             overdraft_seats: lease.overdraft_seats,
             waited_ms: lease.waited_ms,
             borrowed_until: lease.borrowed.map(|it| utc_rfc3339(it.until)),
+            returned: lease.borrowed.is_some_and(|it| it.returned),
             written_off: lease.borrowed.is_some_and(|it| it.written_off),
         })
     }
@@ -255,6 +256,7 @@ struct LeaseEntry {
     overdraft_seats: u32,
     waited_ms: DurationMs,
     borrowed_until: Option<String>,
+    returned: bool,
     written_off: bool,
 }
 
@@ -292,11 +294,7 @@ impl fmt::Display for WhatReport {
             Self::Started { usherd } => write!(f, "started usherd {}", plain(usherd)),
             Self::Granted(lease) => write!(f, "granted {lease}"),
             Self::Adopted(lease) => write!(f, "adopted {lease}"),
-            Self::Changed(lease) => match (&lease.evicted, lease.forked) {
-                (_, true) => write!(f, "forked {lease}"),
-                (Some(reason), _) => write!(f, "evicted {lease}: {}", plain(reason)),
-                (None, _) => write!(f, "promised {} to {lease}", lease.length_ms),
-            },
+            Self::Changed(lease) => lease.change(f),
             Self::Released { lease } => write!(f, "released {lease}"),
             Self::Reclaimed { lease } => write!(f, "reclaimed {lease}"),
             Self::Denied {
@@ -344,11 +342,33 @@ impl fmt::Display for WhatReport {
     }
 }
 
+impl LeaseEntry {
+    /// The entry holds the lease as it now is, so the change is the last thing that can have happened.
+    fn change(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.evicted {
+            _ if self.forked => write!(f, "forked {self}"),
+            _ if self.written_off => write!(f, "written off {self}"),
+            _ if self.returned => write!(f, "returned early {self}, free at its end"),
+            Some(reason) => write!(f, "evicted {self}: {}", plain(reason)),
+            None => write!(f, "promised {} to {self}", self.length_ms),
+        }
+    }
+}
+
 impl fmt::Display for LeaseEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seats, feature) = (counted(self.seats, "seat"), plain(&self.feature));
         write!(f, "{} ({seats} of {feature}, ", self.lease)?;
         write!(f, "{}, license {}", self.holder, self.license)?;
+        if let Some(until) = &self.borrowed_until {
+            write!(f, ", borrowed until {until}")?;
+        }
+        if self.overdraft_seats > 0 {
+            write!(f, ", {} overdraft", self.overdraft_seats)?;
+        }
+        if self.waited_ms > DurationMs::ZERO {
+            write!(f, ", after {} in the queue", self.waited_ms)?;
+        }
         match self.environment {
             Environment::Live => f.write_str(")"),
             Environment::Test => write!(f, ", {})", environment(self.environment)),

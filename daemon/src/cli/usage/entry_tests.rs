@@ -1,7 +1,10 @@
 //! The words and the JSON of every kind of event, frozen: scripts read them.
 
-use usher_engine::record::{Event, LeaseRecord, What};
+use usher_engine::record::{
+    Borrowed, EnrolledClient, Event, LeaseRecord, Suspension, SuspensionKey, What,
+};
 use usher_protocol::{
+    documents::license::Grouping,
     ids::{Commit, Epoch, LeaseId, Nonce, PublicKey},
     refusal::RefusalCode,
     time::{DurationMs, WallMs},
@@ -73,7 +76,16 @@ fn all() -> Vec<EntryReport> {
         What::LicenseRemoved("acme-0001".parse().unwrap(), 3),
         What::Trouble("clone-found: another daemon".to_owned()),
         What::Clock("the wall clock went back 10m".to_owned()),
+        What::Granted(Box::new(LeaseRecord {
+            overdraft_seats: 1,
+            waited_ms: DurationMs::seconds(90),
+            ..lease()
+        })),
+        What::Granted(borrowed(false, false)),
+        What::Changed(borrowed(true, false)),
+        What::Changed(borrowed(false, true)),
     ];
+    let events = events.into_iter().chain(administered());
     let mut vendors = Vendors::default();
     let numbered = (1..).zip(events);
     let reports = numbered.map(|(number, what)| vendors.report(&entry(number, what)).unwrap());
@@ -98,10 +110,6 @@ fn entry(number: u64, what: What) -> Entry {
 
 fn lease() -> LeaseRecord {
     LeaseRecord {
-        waited_ms: DurationMs::ZERO,
-        borrowed: None,
-        grouping: usher_protocol::documents::license::Grouping::Process,
-        overdraft_seats: 0,
         id: LeaseId {
             epoch: Epoch(5),
             commit: Commit(44),
@@ -125,7 +133,51 @@ fn lease() -> LeaseRecord {
         length_ms_longest: DurationMs::minutes(10),
         evicted: None,
         forked: false,
+        grouping: Grouping::Process,
+        overdraft_seats: 0,
+        waited_ms: DurationMs::ZERO,
+        borrowed: None,
     }
+}
+
+fn borrowed(returned: bool, written_off: bool) -> Box<LeaseRecord> {
+    Box::new(LeaseRecord {
+        borrowed: Some(Borrowed {
+            until: WallMs(1_795_953_600_000),
+            returned,
+            written_off,
+        }),
+        ..lease()
+    })
+}
+
+fn administered() -> [What; 7] {
+    let suspended = |key| {
+        What::Suspended(Suspension {
+            key,
+            reason: "audit".to_owned(),
+            since: WallMs(1_795_348_800_000),
+        })
+    };
+    let feature = || SuspensionKey::Feature(key(1).fingerprint(), "solver".parse().unwrap());
+    [
+        suspended(SuspensionKey::License("acme-0001".parse().unwrap())),
+        suspended(feature()),
+        What::Resumed(feature()),
+        What::ClientAccepted(EnrolledClient {
+            client: key(2),
+            name: "lab\u{7}7".to_owned(),
+            since: WallMs(1_795_348_800_000),
+        }),
+        What::ClientRemoved(key(2)),
+        What::Policy("3 rules of policy.toml".to_owned()),
+        What::GaveUp {
+            root: key(1).fingerprint(),
+            feature: "solver".parse().unwrap(),
+            holder: lease().holder,
+            waited_ms: DurationMs::seconds(90),
+        },
+    ]
 }
 
 fn key(seed: u8) -> PublicKey {
