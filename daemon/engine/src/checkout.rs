@@ -5,7 +5,7 @@ use usher_protocol::{
     ids::LeaseId,
     limits::SEATS_PER_CHECKOUT_MAX,
     refusal::{Refusal, RefusalCode},
-    time::DurationMs,
+    time::{DurationMs, WallMs},
     wire::{Checkout, Environment},
 };
 
@@ -24,21 +24,23 @@ use crate::{
 };
 
 impl Engine {
-    /// Grants seats, or the same lease once more if this nonce names one (L5).
+    /// Grants seats, or the same lease once more if this nonce names one (L5). A borrow carries the
+    /// client's wall clock (L10).
     pub(crate) fn checkout(
         &mut self,
         step: &mut Step,
         caller: &Caller,
         checkout: &Checkout,
+        borrow: Option<WallMs>,
     ) -> Asked {
         let nonce = (caller.client, checkout.nonce);
         if let Some(id) = self.state.by_nonce.get(&nonce).copied() {
-            return self.repeat(step, caller, checkout, id);
+            return self.repeat(step, caller, checkout, borrow.is_some(), id);
         }
         if self.ended.has(caller.client, checkout.nonce) {
             return Err(ended());
         }
-        let asked = self.grant(step, caller, checkout);
+        let asked = self.grant(step, caller, checkout, borrow);
         if let Err(refusal) = &asked {
             self.denials.count(
                 step.now.boot,
@@ -58,10 +60,11 @@ impl Engine {
         step: &mut Step,
         caller: &Caller,
         checkout: &Checkout,
+        borrows: bool,
         id: LeaseId,
     ) -> Asked {
         let known = self.state.record(id).ok_or_else(ended)?;
-        if !is_same(&known, caller, checkout) {
+        if !is_same(&known, caller, checkout) || known.borrowed.is_some() != borrows {
             return Err(no(
                 RefusalCode::NonceReused,
                 "this nonce belongs to a checkout of something else; make a fresh one for each checkout",
@@ -73,14 +76,28 @@ impl Engine {
         let chain = self.state.leases.get(&id).and_then(|entry| entry.chain);
         // T6: the lease has gone on under other hands, or the repeat is merely late: no mark.
         let chain = Chain::repeat(chain, checkout.token).map_err(|_| forked())?;
-        self.extend(step, id, chain, checkout.token, checkout.length_ms)
+        match known.borrowed {
+            Some(borrowed) => self.borrowed_again(step, id, borrowed, chain, checkout),
+            None => self.extend(step, id, chain, checkout.token, checkout.length_ms),
+        }
     }
 
-    fn grant(&mut self, step: &mut Step, caller: &Caller, checkout: &Checkout) -> Asked {
+    fn grant(
+        &mut self,
+        step: &mut Step,
+        caller: &Caller,
+        checkout: &Checkout,
+        borrow: Option<WallMs>,
+    ) -> Asked {
         check_seats(checkout.seats)?;
+        if let Some(wall) = borrow {
+            self.check_clocks(step, wall)?;
+        }
         let asker = Asker::of(caller, &checkout.holder);
-        let wish = Wish::of(caller.root, checkout, Rank::last(0));
+        let mut wish = Wish::of(caller.root, checkout, Rank::last(0));
+        wish.borrow_ms = borrow.and(checkout.length_ms);
         match self.decide_fresh(step, &asker, &wish)? {
+            Verdict::Seats(pool) if borrow.is_some() => self.lend_out(step, caller, checkout, pool),
             Verdict::Seats(pool) => self.lend(step, caller, checkout, pool, DurationMs::ZERO),
             Verdict::Wait(refusal) => Err(refusal),
         }
@@ -137,7 +154,7 @@ impl Engine {
         Ok(())
     }
 
-    fn granted(
+    pub(crate) fn granted(
         &self,
         step: &Step,
         caller: &Caller,

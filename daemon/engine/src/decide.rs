@@ -1,8 +1,9 @@
 //! May this asker have these seats now: the one order in which all rules are asked, for checkouts, for
-//! waiters and for `usherd explain` alike. It changes nothing.
+//! waiters, borrows and `usherd explain` alike. It changes nothing.
 //!
 //! Stopped? · bounds · served? · accepted key? · suspended? · cooling down? · deny · allow · maximum ·
-//! seats (own lingering ones, own reservation, shared, overdraft; behind those who wait before it).
+//! seats (own lingering ones, own reservation, shared, overdraft; behind those who wait before it) ·
+//! borrow.
 //! docs/semantics.md says the same to administrators.
 
 use std::net::IpAddr;
@@ -11,6 +12,7 @@ use usher_protocol::{
     ids::{Fingerprint, PublicKey},
     names::Version,
     refusal::Refusal,
+    time::DurationMs,
     wire::{Checkout, Holder},
 };
 
@@ -53,6 +55,8 @@ pub(crate) struct Wish {
     pub(crate) version: Option<Version>,
     /// Who waits before this rank is served before it (L9).
     pub(crate) rank: Rank,
+    /// For off-line use, this long (L10).
+    pub(crate) borrow_ms: Option<DurationMs>,
 }
 
 impl Wish {
@@ -63,6 +67,7 @@ impl Wish {
             seats: checkout.seats,
             version: checkout.version,
             rank,
+            borrow_ms: None,
         }
     }
 }
@@ -86,7 +91,11 @@ impl Engine {
     ) -> Result<Verdict, Box<Refusal>> {
         self.check_stops(step)?;
         self.check_bounds(asker)?;
-        self.find_room(step, asker, wish)
+        let verdict = self.find_room(step, asker, wish)?;
+        if let (Verdict::Seats(pool), Some(length)) = (&verdict, wish.borrow_ms) {
+            self.check_borrow(asker, wish, *pool, length)?;
+        }
+        Ok(verdict)
     }
 
     /// The same after leases that are over have been taken back: a queue of expiries must not refuse a

@@ -30,6 +30,8 @@ pub struct Engine {
     pub(crate) draining: bool,
     /// From when the seats of a hold are counted in this life, and after it how long ago that was (L12).
     pub(crate) hold_from: Option<BootMs>,
+    /// How far license time was ahead of the boot clock when the borrowed deadlines were counted.
+    pub(crate) borrow_ahead_ms: u64,
 }
 
 impl Engine {
@@ -55,6 +57,7 @@ impl Engine {
             denials: Denials::default(),
             draining: false,
             hold_from: None,
+            borrow_ahead_ms: 0,
         };
         engine.hold_leases(now);
         let mut step = Step::new(now);
@@ -78,6 +81,7 @@ impl Engine {
             self.event(&mut step, DAEMON, What::Clock(change));
         }
         self.ended.forget(now.boot);
+        self.keep_borrow_deadlines(now);
         let tick = matches!(input, Input::Tick);
         let reclaims_max = if tick {
             RECLAIMS_PER_TICK
@@ -118,7 +122,7 @@ impl Engine {
     fn client(&mut self, step: &mut Step, caller: &Caller, ask: ClientAsk) -> Asked {
         match ask {
             ClientAsk::Hello(hello) => self.welcome(&hello),
-            ClientAsk::Checkout(checkout) => self.checkout(step, caller, &checkout),
+            ClientAsk::Checkout(checkout) => self.checkout(step, caller, &checkout, None),
             ClientAsk::Renew(renew) => self.renew(step, caller, &renew),
             ClientAsk::Release(release) => self.release(step, caller, &release),
             ClientAsk::Attach {
@@ -130,9 +134,8 @@ impl Engine {
             ClientAsk::Features => Ok(self.features(step, caller)),
             ClientAsk::Holders(feature) => Ok(self.holders(step, caller, &feature)),
             ClientAsk::Endorsement(license) => self.endorsement(caller, &license),
-            ClientAsk::CheckoutAll(_) | ClientAsk::Leave(_) | ClientAsk::Borrow(_) => {
-                Err(unbuilt())
-            }
+            ClientAsk::Borrow(it) => self.checkout(step, caller, &it.checkout, Some(it.wall)),
+            ClientAsk::CheckoutAll(_) | ClientAsk::Leave(_) => Err(unbuilt()),
         }
     }
 
@@ -160,6 +163,7 @@ impl Engine {
                 self.draining = true;
                 Ok(Answer::Done)
             }
+            AdminAsk::WriteOff { lease, reason } => self.write_off(step, actor, lease, &reason),
             _ => Err(unbuilt()),
         }
     }
@@ -187,7 +191,9 @@ impl Engine {
             })
             .collect();
         for (id, deadline) in deadlines {
-            self.state.set_deadline(id, deadline);
+            if !self.place_borrowed(now, id) {
+                self.state.set_deadline(id, deadline);
+            }
         }
     }
 
@@ -238,6 +244,7 @@ impl Engine {
         [
             self.state.deadlines.first().map(|(deadline, _)| deadline),
             self.hold_until(),
+            self.borrows_held_until(now.boot),
             self.denials.due(),
             Some(now.boot.plus(mark_due)),
         ]

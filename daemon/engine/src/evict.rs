@@ -27,6 +27,13 @@ impl Engine {
             let detail = format!("no lease {id} is out; `usherd leases` lists them");
             return Err(no(RefusalCode::LeaseUnknown, detail));
         };
+        if let Some(borrowed) = entry.borrowed {
+            let left = borrowed.until.since(step.now.wall);
+            let detail = format!(
+                "the lease {id} is borrowed for {left} more and cannot be called back; its holder may return it, and `usherd write-off` counts it against the vendor's allowance"
+            );
+            return Err(no(RefusalCode::LeaseBorrowed, detail));
+        }
         if entry.evicted.as_deref() != Some(reason) {
             let reason = reason.to_owned();
             self.change_lease(step, actor, id, |lease| lease.evicted = Some(reason));

@@ -41,8 +41,18 @@ impl Engine {
     }
 
     fn reclaim(&mut self, step: &mut Step, id: LeaseId) {
+        // L11: a borrow ends by license time, which a newer license may have lowered since.
+        if self.place_borrowed(step.now, id) && !self.is_due(step, id) {
+            return;
+        }
         self.end_lease(step, id);
         self.event(step, DAEMON, What::Reclaimed(id));
+    }
+
+    fn is_due(&self, step: &Step, id: LeaseId) -> bool {
+        let entry = self.state.leases.get(&id);
+        let deadline = entry.and_then(|entry| entry.deadline);
+        deadline.is_some_and(|deadline| has_passed(deadline, step.now.boot))
     }
 
     /// A lease is over: its seats are back, its nonce is remembered (L5).

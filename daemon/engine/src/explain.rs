@@ -35,6 +35,8 @@ pub(crate) enum Why {
     ClockHeld,
     /// It serves lower versions only.
     Version,
+    /// Its license allows no borrow (L10).
+    NoBorrow,
     /// It has fewer seats in all.
     TooMany,
     /// More is out than there is (L7).
@@ -246,6 +248,13 @@ impl Engine {
                     ),
                 )
             }
+            Why::NoBorrow => no(
+                RefusalCode::BorrowNotAllowed,
+                format!(
+                    "the license `{}` does not let {feature} be borrowed; use it on line",
+                    pool.key.license
+                ),
+            ),
             Why::TooMany => no(
                 RefusalCode::TooManySeats,
                 format!(

@@ -5,6 +5,8 @@
 //! alike, and expiry is an input like any other.
 
 pub mod api;
+mod borrow;
+mod borrow_hold;
 mod chain;
 mod checkout;
 mod deadline;
@@ -32,6 +34,7 @@ mod state;
 mod step;
 mod trouble;
 mod view;
+mod write_off;
 
 pub use engine::Engine;
 pub use trouble::hold_length;

@@ -234,9 +234,7 @@ impl Engine {
 
 /// T7: what is not built is refused, never half-obeyed.
 fn check_understood(license: &VerifiedLicense) -> Result<(), Box<Refusal>> {
-    let beyond = |it: &&Feature| {
-        it.grouping != Grouping::Process || it.overdraft > 0 || it.borrow_ms_max > DurationMs::ZERO
-    };
+    let beyond = |it: &&Feature| it.grouping != Grouping::Process || it.overdraft > 0;
     match license.features.iter().find(beyond) {
         None => Ok(()),
         Some(feature) => Err(not_installed(format!(

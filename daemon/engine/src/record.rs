@@ -174,6 +174,9 @@ pub struct Trouble {
     /// Leases of epochs before this one are known to be lost, by a restore or an administrator's word:
     /// one that is shown when it is over raises no alarm, however late.
     pub lost_before: Epoch,
+    /// License time when leases were last lost: borrowed ones among them may run until the longest
+    /// borrow since then is over (L10).
+    pub borrows_lost: Option<WallMs>,
 }
 
 /// One entry of the usage log.
@@ -248,6 +251,8 @@ pub enum What {
     ClientAccepted(EnrolledClient),
     /// A client key is accepted no more.
     ClientRemoved(PublicKey),
+    /// A borrowed lease counts against the signed allowance from now on, and why (L10).
+    WrittenOff(LeaseId, String),
     /// A policy came into force, in words.
     Policy(String),
 }

@@ -20,14 +20,17 @@ impl Engine {
             release.nonce,
             release.link,
         );
-        match taken {
-            Ok(_) => {
+        let lease = self.state.leases.get(&release.lease);
+        let borrowed = lease.and_then(|entry| entry.borrowed);
+        match (taken, borrowed) {
+            (Ok(_), Some(borrowed)) => Ok(self.give_back(step, release.lease, borrowed)),
+            (Ok(_), None) => {
                 self.end_lease(step, release.lease);
                 self.event(step, CLIENT, What::Released(release.lease));
                 Ok(Answer::Released)
             }
-            Err(refusal) if refusal.code == RefusalCode::LeaseEnded => Ok(Answer::Released),
-            Err(refusal) => Err(refusal),
+            (Err(refusal), _) if refusal.code == RefusalCode::LeaseEnded => Ok(Answer::Released),
+            (Err(refusal), _) => Err(refusal),
         }
     }
 }

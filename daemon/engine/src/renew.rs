@@ -10,6 +10,7 @@ use usher_protocol::{
 
 use crate::{
     api::{Answer, Caller, Promise},
+    borrow::lease_borrowed,
     chain::{Chain, Stray},
     engine::Engine,
     length,
@@ -122,9 +123,11 @@ impl Engine {
         };
         let lease = self.lease(step, id, token, right).ok_or_else(ended)?;
         // L2: never back except by release.
-        let new = length::deadline(step.now, right, lease.environment);
-        let deadline = old.map_or(new, |old| old.max(new));
-        self.state.set_deadline(id, deadline);
+        if !self.place_borrowed(step.now, id) {
+            let new = length::deadline(step.now, right, lease.environment);
+            let deadline = old.map_or(new, |old| old.max(new));
+            self.state.set_deadline(id, deadline);
+        }
         self.state.hear(id, chain);
         let pool = self.pool_of(id);
         Ok(Answer::Promised(Box::new(Promise {
@@ -174,6 +177,9 @@ impl Engine {
         if self.draining {
             return Err(Self::draining_refusal());
         }
+        if entry.borrowed.is_some() {
+            return Err(lease_borrowed());
+        }
         if let Some(reason) = &entry.evicted {
             let detail =
                 format!("an administrator takes the seat back: {reason}; save and release it");
@@ -209,7 +215,10 @@ impl Engine {
             token,
             issued: wall,
             length_ms: right,
-            not_after: length::not_after(wall, right, terms.feature()),
+            not_after: entry.borrowed.map_or_else(
+                || length::not_after(wall, right, terms.feature()),
+                |it| it.until,
+            ),
         })
     }
 }

@@ -42,17 +42,19 @@ impl Engine {
     fn why_not(&self, step: &Step, index: PoolIndex, wish: &Wish) -> Option<Why> {
         let pool = self.state.pool(index);
         self.why_closed(step, pool, wish.version)
-            .or_else(|| no_room(pool, wish.seats))
+            .or_else(|| Self::why_not_borrowed(pool, wish))
+            .or_else(|| no_room(pool, self.borrows_held(step.now.boot, pool), wish.seats))
     }
 }
 
-fn no_room(pool: &Pool, seats: u32) -> Option<Why> {
+/// `held`: free seats that may be out on borrowed leases nobody here knows of (L12).
+fn no_room(pool: &Pool, held: u64, seats: u32) -> Option<Why> {
     let total = pool.seats()?;
     if seats > total {
         Some(Why::TooMany)
     } else if pool.excess.is_some() {
         Some(Why::Overcommitted)
-    } else if pool.free() < u64::from(seats) {
+    } else if pool.free().saturating_sub(held) < u64::from(seats) {
         Some(Why::Full)
     } else {
         None

@@ -75,6 +75,9 @@ impl Engine {
         let is_held_for = trouble
             .hold_since
             .is_some_and(|since| ahead || (of_earlier_life && lease.epoch < since));
+        // A borrowed one may come home long after the hold of those on line (L10).
+        let is_held_for =
+            is_held_for || (lease.borrowed && of_earlier_life && lease.epoch < trouble.lost_before);
         let is_late = !running && lease.epoch < trouble.lost_before;
         if ahead && !is_held_for && !is_late {
             self.store_rolled_back(step);
@@ -124,7 +127,9 @@ impl Engine {
         });
         self.record(step, Record::PutLease(adopted.clone()));
         let deadline = length::deadline(step.now, lease.length_ms, lease.environment);
-        self.state.set_deadline(lease.id, deadline);
+        if !self.place_borrowed(step.now, lease.id) {
+            self.state.set_deadline(lease.id, deadline);
+        }
         self.event(step, DAEMON, What::Adopted(adopted));
         Ok(())
     }
@@ -279,6 +284,7 @@ impl Engine {
         let trouble = Trouble {
             hold_since: Some(self.next_epoch()),
             lost_before: self.next_epoch(),
+            borrows_lost: Some(self.time.at(step.now.boot)),
             ..trouble
         };
         self.hold_from = Some(step.now.boot);

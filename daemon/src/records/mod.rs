@@ -163,6 +163,7 @@ pub fn replay(event: &Event) -> Result<Option<Write>, CodecError> {
                 .then(|| "an address that the usage log names".to_owned()),
             hold_since: Some(after),
             lost_before: after,
+            borrows_lost: Some(event.license_time),
         }),
         _ => return Ok(None),
     };

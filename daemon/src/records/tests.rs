@@ -124,6 +124,7 @@ fn records() -> Vec<(&'static str, Record)> {
                 clone: Some("10.0.0.2:27443".to_owned()),
                 hold_since: Some(Epoch(7)),
                 lost_before: Epoch(8),
+                borrows_lost: Some(WallMs(1_800_000_000_000)),
             }),
         ),
         ("borrowed lease", Record::PutLease(Box::new(borrowed()))),

@@ -1,6 +1,7 @@
 //! The engine driven as the core drives it: real signed licenses, virtual time, a store that is
 //! nothing but the records it was given.
 
+mod borrow;
 mod clock;
 mod lease;
 mod license;

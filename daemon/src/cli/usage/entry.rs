@@ -105,6 +105,10 @@ impl Vendors {
             What::ClientRemoved(client) => WhatReport::ClientRemoved {
                 client: text(client.fingerprint()),
             },
+            What::WrittenOff(lease, reason) => WhatReport::WrittenOff {
+                lease: text(lease),
+                reason,
+            },
             What::Policy(text) => WhatReport::Policy { text },
         }
     }
@@ -231,6 +235,10 @@ enum WhatReport {
     ClientRemoved {
         client: String,
     },
+    WrittenOff {
+        lease: String,
+        reason: String,
+    },
     Policy {
         text: String,
     },
@@ -337,6 +345,9 @@ impl fmt::Display for WhatReport {
                 write!(f, "accepted client {client} as {}", plain(name))
             }
             Self::ClientRemoved { client } => write!(f, "removed client {client}"),
+            Self::WrittenOff { lease, reason } => {
+                write!(f, "wrote off {lease}: {}", plain(reason))
+            }
             Self::Policy { text } => write!(f, "policy: {}", plain(text)),
         }
     }
