@@ -145,8 +145,16 @@ impl Engine {
             }
         });
         let overcommitted = self.pools_in_use().filter(|pool| pool.excess.is_some());
+        let boot = step.now.boot;
+        let lost_borrows = self.pools_in_use().filter_map(|pool| {
+            let seats = Some(self.borrows_held(boot, pool)).filter(|seats| *seats > 0)?;
+            let left = self.borrows_held_for(boot, pool)?;
+            let feature = &pool.key.feature;
+            Some(format!("borrows: {seats} seats of {feature} stay home for {left} more, until borrowed leases the store may have lost are over (L12)"))
+        });
         clock
             .into_iter()
+            .chain(lost_borrows)
             .chain(
                 overcommitted
                     .map(|pool| format!("overcommitted: {}", Self::overcommitted(pool).detail)),

@@ -140,23 +140,38 @@ fn stopped(places: &Places) -> Result<Config, Failure> {
 
 /// What no seat is granted for, in words.
 #[derive(Debug, Clone, Copy)]
-struct Hold(Option<DurationMs>);
+struct Hold {
+    length_ms: Option<DurationMs>,
+    borrow_ms: DurationMs,
+}
 
 impl Hold {
     fn of(licenses: &[Arc<VerifiedLicense>]) -> Self {
-        Self(hold_length(licenses.iter().map(AsRef::as_ref)))
+        let features = licenses.iter().flat_map(|license| &license.features);
+        let borrows = features.map(|feature| feature.borrow_ms_max);
+        Self {
+            length_ms: hold_length(licenses.iter().map(AsRef::as_ref)),
+            borrow_ms: borrows.max().unwrap_or_default(),
+        }
     }
 }
 
 impl std::fmt::Display for Hold {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
+        match self.length_ms {
             Some(length) => write!(f, "no seat is granted for {length}")?,
             None => f.write_str(
                 "no seat is granted until a license is installed and its longest lease is over",
             )?,
         }
-        f.write_str(", as leases that this state does not know may still be out; those it knows are renewed meanwhile")
+        f.write_str(", as leases that this state does not know may still be out; those it knows are renewed meanwhile")?;
+        match self.borrow_ms {
+            DurationMs::ZERO => Ok(()),
+            longest => write!(
+                f,
+                "; seats that can be borrowed stay home for up to {longest}, as unknown borrows may be out"
+            ),
+        }
     }
 }
 
