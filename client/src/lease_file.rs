@@ -207,8 +207,8 @@ impl LeaseFile {
         match connection.ask_within(&ask, request).await? {
             Answer::Granted(granted) => self.extended(c0, *granted, &connection).await,
             Answer::Refused(refusal) => Err(Error::Refused(refusal)),
-            Answer::Released => Err(Error::Untrusted("a release instead of a lease".to_owned())),
             Answer::Unusable(reason, _) => Err(Error::Untrusted(reason)),
+            _ => Err(Error::Untrusted("no lease".to_owned())),
         }
     }
 
@@ -229,10 +229,8 @@ impl LeaseFile {
             Answer::Released => {}
             Answer::Refused(refusal) if is_over(&refusal) => {}
             Answer::Refused(refusal) => return Err(Error::Refused(refusal)),
-            Answer::Granted(_) => {
-                return Err(Error::Untrusted("a lease instead of a release".to_owned()));
-            }
             Answer::Unusable(reason, _) => return Err(Error::Untrusted(reason)),
+            _ => return Err(Error::Untrusted("no release".to_owned())),
         }
         self.forget()
     }

@@ -9,7 +9,7 @@ use usher_protocol::{
     },
     ids::{LeaseId, Token},
     time::DurationMs,
-    wire::{Grant, Request},
+    wire::{Checkout, Grant, Request},
 };
 
 /// What a lease must say to answer a request.
@@ -27,7 +27,7 @@ impl Expected {
     /// What the answer to `request` must say; none for a request that no lease answers.
     pub fn of(ask: &Ask, request: &Request) -> Option<Self> {
         let (token, lease) = match request {
-            Request::Checkout(checkout) => (checkout.token, None),
+            Request::Checkout(checkout) => return Some(Self::of_checkout(checkout)),
             Request::Renew(renew) => (renew.link.next, Some(renew.lease)),
             // The lease shown is our own, verified when it came: its body says which one it is.
             Request::Attach(attach) => (attach.link.next, Some(shown(&attach.lease.body)?)),
@@ -35,6 +35,23 @@ impl Expected {
         };
         let ask = ask.clone();
         Some(Self { ask, token, lease })
+    }
+
+    /// What the lease that this checkout brings must say.
+    pub fn of_checkout(checkout: &Checkout) -> Self {
+        let ask = Ask {
+            feature: checkout.feature.clone(),
+            environment: checkout.environment,
+            seats: checkout.seats,
+            version: checkout.version,
+            length_ms: checkout.length_ms,
+            holder: checkout.holder.clone(),
+        };
+        Self {
+            ask,
+            token: checkout.token,
+            lease: None,
+        }
     }
 }
 

@@ -32,7 +32,7 @@ use usher_protocol::{
     limits::HANDSHAKE_MS_MAX,
     names::LicenseId,
     time::DurationMs,
-    wire::{Environment, Push, Reply, Request},
+    wire::{Checkout, Environment, Push, Reply, Request},
 };
 
 /// A connection whose server has proved its authority; cheap to clone, closed with its last clone.
@@ -157,6 +157,9 @@ impl Connection {
     /// # Errors
     /// [`CallError`] when no answer came.
     pub async fn ask(&self, ask: &Ask, request: Request) -> Result<Answer, CallError> {
+        if let Request::CheckoutAll(checkouts) = request {
+            return self.ask_all(checkouts).await;
+        }
         let expected = Expected::of(ask, &request);
         let reply = self.call(request).await?;
         Ok(match (reply, expected) {
@@ -168,6 +171,8 @@ impl Connection {
                     Err(error) => Answer::Unusable(error.to_string(), named),
                 }
             }
+            (Reply::Queued(place), Some(_)) => Answer::Queued(place),
+            (Reply::Left, None) => Answer::Left,
             (Reply::Released, _) => Answer::Released,
             (Reply::Refused(refusal), _) => Answer::Refused(Box::new(refusal)),
             (other, _) => {
@@ -175,6 +180,35 @@ impl Connection {
                 Answer::Unusable(why, None)
             }
         })
+    }
+
+    /// All leases of a set, or none: one that is not believed condemns the others.
+    async fn ask_all(&self, checkouts: Vec<Checkout>) -> Result<Answer, CallError> {
+        let expected: Vec<Expected> = checkouts.iter().map(Expected::of_checkout).collect();
+        let grants = match self.call(Request::CheckoutAll(checkouts)).await? {
+            Reply::GrantedAll(grants) => grants,
+            Reply::Queued(place) => return Ok(Answer::Queued(place)),
+            Reply::Refused(refusal) => return Ok(Answer::Refused(Box::new(refusal))),
+            other => {
+                let why = format!("an answer to another question: {}", kind(&other));
+                return Ok(Answer::Unusable(why, None));
+            }
+        };
+        let named = grants.iter().map(|it| grant::shown(&it.lease.body));
+        let named: Vec<_> = named.collect();
+        if grants.len() != expected.len() {
+            let why = format!("{} leases instead of {}", grants.len(), expected.len());
+            return Ok(Answer::UnusableAll(why, named));
+        }
+        let mut granted = Vec::new();
+        for (grant, expected) in grants.into_iter().zip(&expected) {
+            match self.verify_grant(grant, expected).await {
+                Ok(it) => granted.push(it),
+                Err(GrantError::Call(error)) => return Err(error),
+                Err(error) => return Ok(Answer::UnusableAll(error.to_string(), named)),
+            }
+        }
+        Ok(Answer::GrantedAll(granted))
     }
 
     /// As [`Connection::ask`], but waits only as long as a person would.

@@ -25,15 +25,32 @@ impl Session {
         let Some(c0) = self.exchange.c0(attempt) else {
             return;
         };
+        // "Not now" to a repeat says nothing of what came of the send before it.
+        if !matches!(&answer, Answer::Refused(refusal) if passes(refusal.code)) {
+            self.queue.answered(attempt);
+        }
         output.outcome = match answer {
             Answer::Granted(granted) => self.granted(now, c0, fresh, *granted),
+            Answer::GrantedAll(all) => self.granted_all(now, c0, fresh, all, output),
+            Answer::Queued(place) => {
+                self.queued(now, fresh, attempt, place);
+                None
+            }
+            Answer::Left => self.left(),
             Answer::Released => self.released(),
             Answer::Refused(refusal) => self.refused(now, fresh, refusal),
             Answer::Unusable(reason, lease) => self.unusable(now, reason, lease),
+            Answer::UnusableAll(reason, leases) => self.unusable_all(now, reason, &leases, output),
         };
     }
 
-    fn granted(&mut self, now: Now, c0: Now, fresh: Fresh, granted: Granted) -> Option<Outcome> {
+    pub(super) fn granted(
+        &mut self,
+        now: Now,
+        c0: Now,
+        fresh: Fresh,
+        granted: Granted,
+    ) -> Option<Outcome> {
         if matches!(self.phase, Phase::Releasing { .. } | Phase::Over(_)) {
             return None;
         }
@@ -51,12 +68,14 @@ impl Session {
         self.unbelieved = None;
         self.trouble = None;
         self.attached = true;
+        self.queue.begin_anew();
         match self.phase {
             Phase::Asking { abandoned: None } => {
                 self.phase = Phase::Holding;
                 Some(Outcome::Granted)
             }
-            Phase::Asking { .. } => {
+            // A seat that comes while the queue is being left goes back, too (L9).
+            Phase::Asking { .. } | Phase::Leaving { .. } => {
                 self.exchange.restart(now.boot);
                 self.phase = self.releasing(now, LostWhy::Released);
                 None
@@ -77,7 +96,12 @@ impl Session {
         Some(self.given_back(Outcome::Released))
     }
 
-    fn refused(&mut self, now: Now, fresh: Fresh, refusal: Box<Refusal>) -> Option<Outcome> {
+    pub(super) fn refused(
+        &mut self,
+        now: Now,
+        fresh: Fresh,
+        refusal: Box<Refusal>,
+    ) -> Option<Outcome> {
         match self.phase.clone() {
             Phase::Asking { abandoned } => {
                 self.asking_refused(now, fresh, refusal, abandoned.is_some())
@@ -99,6 +123,11 @@ impl Session {
                 self.phase = Phase::Over(why);
                 Some(self.given_back(Outcome::Released))
             }
+            Phase::Leaving { .. } if passes(refusal.code) => {
+                self.delay(now, &refusal);
+                None
+            }
+            Phase::Leaving { .. } => self.left(),
             Phase::Over(_) => None,
         }
     }
@@ -115,9 +144,13 @@ impl Session {
             self.begin_anew(now, fresh);
             return None;
         }
-        if passes(refusal.code) {
+        if passes(refusal.code) || self.queue.wait && is_waited_out(refusal.code) {
             self.delay(now, &refusal);
             self.last_no = Some(refusal);
+            return None;
+        }
+        if abandoned && self.queue.may_stand() {
+            self.leave(now);
             return None;
         }
         self.exchange.rest();
@@ -135,6 +168,11 @@ impl Session {
             RefusalCode::Evicted => {
                 self.trouble = Some(Trouble::Evicted(refusal.detail));
                 self.exchange.rest();
+            }
+            // It is asked again, for the application may be in use again before the right ends.
+            RefusalCode::Idle => {
+                self.delay(now, &refusal);
+                self.trouble = Some(Trouble::Idle(refusal));
             }
             _ => {
                 self.delay(now, &refusal);
@@ -164,7 +202,12 @@ impl Session {
         }
     }
 
-    fn unusable(&mut self, now: Now, why: String, lease: Option<LeaseId>) -> Option<Outcome> {
+    pub(super) fn unusable(
+        &mut self,
+        now: Now,
+        why: String,
+        lease: Option<LeaseId>,
+    ) -> Option<Outcome> {
         let length = self.length();
         self.exchange.put_off_for(now.boot, length, None);
         self.missed();
@@ -240,6 +283,7 @@ impl Session {
         self.chain = Chain::new(fresh.token);
         self.unbelieved = None;
         self.attached = false;
+        self.queue.begin_anew();
         self.exchange.rest();
         self.exchange.hurry(now.boot);
     }
@@ -260,4 +304,10 @@ impl Session {
 /// Whether it is the moment that is wrong, not the request.
 fn passes(code: RefusalCode) -> bool {
     matches!(code, RefusalCode::Busy | RefusalCode::Draining)
+}
+
+/// Whether a caller who is ready to wait for a seat waits this out as well: the daemon will restart,
+/// or holds seats only for a while.
+fn is_waited_out(code: RefusalCode) -> bool {
+    matches!(code, RefusalCode::StorageTrouble | RefusalCode::Holding)
 }

@@ -106,6 +106,22 @@ impl Exchange {
         self.due = Some(due);
     }
 
+    /// The send of that number is answered, and so is every one before it.
+    pub(super) fn answered(&mut self, attempt: u64) {
+        self.flights.retain(|flight| flight.attempt > attempt);
+    }
+
+    /// Due at `at` at the latest, whatever is still to be answered.
+    pub(super) fn due_by(&mut self, at: BootMs) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// A new step that is due at once and does not undo what was sent before.
+    pub(super) fn follow(&mut self, now: BootMs) {
+        self.tries = 0;
+        self.due = Some(now);
+    }
+
     /// A new step or a new connection: due at once.
     pub(super) fn restart(&mut self, now: BootMs) {
         self.next_at(now);

@@ -6,10 +6,10 @@ use usher_protocol::{
     names::{FeatureName, LicenseId, Version},
     refusal::Refusal,
     time::{BootMs, DurationMs},
-    wire::{Environment, Holder, Link, Release, Request},
+    wire::{Environment, Holder, Link, Place, Release, Request},
 };
 
-use super::state::Change;
+use super::{Session, state::Change};
 
 /// What a seat is wanted for; the same for the session's whole life.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,14 @@ pub enum Input {
     Answered(u64, Answer),
     /// The server's push: an administrator takes that lease back, and why (L7).
     Evicted(LeaseId, String),
+    /// The server's push: the place of the waiter of that nonce (L9).
+    Queued(Nonce, Place),
+    /// The server's push: a seat is kept for the waiter of that nonce (L9).
+    Offered(Nonce),
+    /// The server's push: that waiter is out of the queue, and why (L9).
+    Dismissed(Nonce, Box<Refusal>),
+    /// The server's push: other licenses or another policy are in force.
+    FeaturesChanged,
     /// The caller is done with the seat, or does not wait for it any more.
     Release,
 }
@@ -61,6 +69,12 @@ pub enum Input {
 pub enum Answer {
     /// A lease that was verified and is the one asked for.
     Granted(Box<Granted>),
+    /// The leases of a set, each as [`Answer::Granted`], in the order asked for.
+    GrantedAll(Vec<Granted>),
+    /// No seat yet, but a place in the queue (L9).
+    Queued(Place),
+    /// Out of the queue, as asked.
+    Left,
     /// To a release.
     Released,
     /// No.
@@ -68,6 +82,8 @@ pub enum Answer {
     /// Something that could not be believed: it counts as no answer, and the text says why. If it
     /// was a lease, the name that lease gives itself: the daemon counts its seats as out.
     Unusable(String, Option<LeaseId>),
+    /// The same for a set: the names its leases give themselves, in the order asked for.
+    UnusableAll(String, Vec<Option<LeaseId>>),
 }
 
 /// A verified lease and what to do about it.
@@ -100,6 +116,11 @@ pub struct Output {
     pub reconnect: bool,
     /// What became of the state.
     pub change: Option<Change>,
+    /// The place in the queue, where it changed.
+    pub place: Option<Place>,
+    /// The other leases of a set, each a session of its own from now on: granted with this one if
+    /// the outcome says so, to be released if not.
+    pub companions: Vec<Session>,
     /// What became of the checkout or of the release.
     pub outcome: Option<Outcome>,
     /// When to hand in a [`Input::Tick`]; replaces any earlier wish.
@@ -127,7 +148,7 @@ pub enum Outcome {
     /// The checkout got answers that cannot be believed, and why; told once the lease they were
     /// about is given back, or the daemon does not take it.
     Unusable(String),
-    /// The seat is back.
+    /// The seat, or the place in the queue, is back.
     Released,
     /// The release was not acknowledged in time; the seat comes free when the lease ends.
     GaveUp,

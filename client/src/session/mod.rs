@@ -9,9 +9,13 @@ mod answer;
 mod chain;
 mod exchange;
 mod io;
+mod queue;
 mod right;
+mod set;
 mod state;
 
+#[cfg(test)]
+mod honest;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
@@ -23,8 +27,9 @@ pub use state::{Change, LostWhy, State, Trouble};
 
 use chain::Chain;
 use exchange::Exchange;
+use queue::Queue;
 use usher_protocol::{
-    ids::{LeaseId, Nonce, PublicKey},
+    ids::{LeaseId, Nonce, PublicKey, Token},
     refusal::Refusal,
     time::{BootMs, DurationMs, Now},
     wire::{Attach, Checkout, Release, Renew, Request},
@@ -34,9 +39,12 @@ use usher_protocol::{
 #[derive(Debug)]
 pub struct Session {
     ask: Ask,
+    /// Asked for in the same breath, until that is answered.
+    companions: Vec<Ask>,
     nonce: Nonce,
     chain: Chain,
     phase: Phase,
+    queue: Queue,
     /// The site that answers now, if one does.
     connected: Option<PublicKey>,
     /// Whether this connection has confirmed the lease, so that a plain renewal will do.
@@ -50,6 +58,8 @@ pub struct Session {
     /// The last answer to the checkout under way that was not believed.
     unbelieved: Option<Unbelieved>,
     reported: Option<State>,
+    /// When the application last said that it is in use, if it ever did.
+    active_at: Option<BootMs>,
 }
 
 /// What the server last confirmed.
@@ -72,8 +82,8 @@ struct Unbelieved {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
-    /// The checkout is not answered. Abandoned since then: nobody waits for it any more, so what it
-    /// may still bring is given back (L5).
+    /// The checkout has brought no lease yet, but maybe a place in the queue (L9). Abandoned since
+    /// then: nobody waits for it any more, so what it may still bring is given back (L5).
     Asking { abandoned: Option<BootMs> },
     /// The right stands, or stood when the clocks were last read.
     Holding,
@@ -82,6 +92,8 @@ enum Phase {
     Lapsed { why: LostWhy, anew: bool },
     /// The server is being told that we are done, until the moment given.
     Releasing { why: LostWhy, until: BootMs },
+    /// The server is being told that we wait no more, until the moment given (L9).
+    Leaving { until: BootMs },
     /// Nothing more will happen.
     Over(LostWhy),
 }
@@ -91,9 +103,11 @@ impl Session {
     pub fn new(ask: Ask, now: Now, fresh: Fresh) -> Self {
         Self {
             ask,
+            companions: Vec::new(),
             nonce: fresh.nonce,
             chain: Chain::new(fresh.token),
             phase: Phase::Asking { abandoned: None },
+            queue: Queue::default(),
             connected: None,
             attached: false,
             exchange: Exchange::new(now.boot),
@@ -102,6 +116,7 @@ impl Session {
             last_no: None,
             unbelieved: None,
             reported: None,
+            active_at: None,
         }
     }
 
@@ -110,22 +125,42 @@ impl Session {
     pub fn handle(&mut self, now: Now, fresh: Fresh, input: Input) -> Output {
         let mut output = Output::default();
         self.observe(now);
+        let place = self.place();
+        self.take(now, fresh, input, &mut output);
+        self.observe(now);
+        self.advance(now, fresh, &mut output);
+        self.report(now, &mut output);
+        output.place = self.place().filter(|after| Some(*after) != place);
+        output.over = matches!(self.phase, Phase::Over(_));
+        output.wake = self.wake(now);
+        output
+    }
+
+    fn take(&mut self, now: Now, fresh: Fresh, input: Input, output: &mut Output) {
+        let ours = |nonce| nonce == self.nonce;
         match input {
             Input::Tick => {}
             Input::Connected(site) => self.connect(site, now, fresh),
             Input::Disconnected => self.disconnect(),
             Input::Answered(attempt, answer) => {
-                self.answered(now, fresh, attempt, answer, &mut output);
+                self.answered(now, fresh, attempt, answer, output);
             }
             Input::Evicted(lease, reason) => self.evicted(lease, reason),
-            Input::Release => self.release(now),
+            Input::Queued(nonce, place) if ours(nonce) => self.placed(now, fresh, place),
+            Input::Offered(nonce) if ours(nonce) => self.offered(now),
+            Input::Dismissed(nonce, refusal) if ours(nonce) => {
+                output.outcome = self.dismissed(now, fresh, refusal);
+            }
+            Input::Queued(..) | Input::Offered(_) | Input::Dismissed(..) => {}
+            Input::FeaturesChanged => self.features_changed(now, fresh),
+            Input::Release => output.outcome = self.release(now),
         }
-        self.observe(now);
-        self.advance(now, fresh, &mut output);
-        self.report(now, &mut output);
-        output.over = matches!(self.phase, Phase::Over(_));
-        output.wake = self.wake(now);
-        output
+    }
+
+    /// The application is in use. Once it says so it must go on saying so, for from then on each
+    /// renewal tells how long it has said nothing.
+    pub fn report_activity(&mut self, now: Now) {
+        self.active_at = Some(now.boot);
     }
 
     /// Takes the lease out, if it stands: this session is over then, and the lease is not.
@@ -151,6 +186,7 @@ impl Session {
             Phase::Lapsed { why, .. } | Phase::Releasing { why, .. } | Phase::Over(why) => {
                 Some(State::Lost(why.clone()))
             }
+            Phase::Leaving { .. } => Some(State::Lost(LostWhy::Released)),
         }
     }
 
@@ -178,6 +214,11 @@ impl Session {
     /// What the server last confirmed, if it ever did.
     pub fn held(&self) -> Option<&Held> {
         self.held.as_ref()
+    }
+
+    /// The secret of the checkout under way or of the lease; the queue knows a waiter by it (L9).
+    pub fn nonce(&self) -> Nonce {
+        self.nonce
     }
 
     /// What this session asked for.
@@ -226,6 +267,7 @@ impl Session {
     fn lapse_reason(&self) -> LostWhy {
         match &self.trouble {
             Some(Trouble::Evicted(reason)) => LostWhy::Evicted(reason.clone()),
+            Some(Trouble::Idle(refusal)) => LostWhy::Idle(refusal.clone()),
             Some(Trouble::Refused(refusal)) => LostWhy::Refused(refusal.clone()),
             _ => LostWhy::TimedOut,
         }
@@ -237,7 +279,7 @@ impl Session {
         self.exchange.hurry(now.boot);
         self.phase = match why {
             // Our right is over, so the seat may go back now rather than after the guard time (L7).
-            LostWhy::Evicted(_) => self.releasing(now, why),
+            LostWhy::Evicted(_) | LostWhy::Idle(_) => self.releasing(now, why),
             why => Phase::Lapsed { why, anew: false },
         };
     }
@@ -280,13 +322,19 @@ impl Session {
         }
     }
 
-    fn release(&mut self, now: Now) {
+    /// The caller is done. What may have come or may still come is given back (L5, L9).
+    fn release(&mut self, now: Now) -> Option<Outcome> {
         self.phase = match &self.phase {
+            Phase::Asking { .. } if !self.has_asked() => Phase::Over(LostWhy::Released),
+            Phase::Asking { .. } | Phase::Lapsed { anew: true, .. } if self.is_only_queued() => {
+                self.leave(now);
+                return None;
+            }
             Phase::Asking { abandoned } => Phase::Asking {
                 abandoned: Some(abandoned.unwrap_or(now.boot)),
             },
-            // A new checkout on its way may still bring a seat: wait for it, and give it back.
-            Phase::Lapsed { anew: true, .. } if self.exchange.is_waiting() => Phase::Asking {
+            // A new checkout may have brought a seat, or may still: find out, and give it back.
+            Phase::Lapsed { anew: true, .. } if self.queue.is_unanswered() => Phase::Asking {
                 abandoned: Some(now.boot),
             },
             Phase::Lapsed { anew: true, .. } if self.named_in_vain().is_some() => {
@@ -298,8 +346,9 @@ impl Session {
                 self.releasing(now, LostWhy::Released)
             }
             Phase::Lapsed { anew: true, .. } => Phase::Over(LostWhy::Released),
-            Phase::Releasing { .. } | Phase::Over(_) => return,
+            Phase::Releasing { .. } | Phase::Leaving { .. } | Phase::Over(_) => return None,
         };
+        matches!(self.phase, Phase::Over(_)).then_some(Outcome::Released)
     }
 
     /// Past the lease's end there is nothing to give back, but an answer may still be on its way.
@@ -326,8 +375,11 @@ impl Session {
                 return self.exchange.put_off(now.boot, self.length());
             }
         }
-        let request = self.request(fresh);
+        let request = self.request(now, fresh);
         let attempt = self.exchange.send(now, self.length());
+        if matches!(request, Request::Checkout(_) | Request::CheckoutAll(_)) {
+            self.queue.sent(attempt, now.boot, self.waits());
+        }
         output.send = Some(Send { attempt, request });
     }
 
@@ -337,6 +389,7 @@ impl Session {
             Phase::Asking {
                 abandoned: Some(at),
             } => (LostWhy::Released, at.plus(ABANDONED_MS_MAX)),
+            Phase::Leaving { until } => (LostWhy::Released, *until),
             _ => return,
         };
         if now.boot >= until {
@@ -358,7 +411,7 @@ impl Session {
             .is_some_and(|site| needed.is_none_or(|needed| needed == site))
     }
 
-    fn request(&mut self, fresh: Fresh) -> Request {
+    fn request(&mut self, now: Now, fresh: Fresh) -> Request {
         let held = self.held.as_ref().map(|held| held.granted.id);
         if let (Phase::Releasing { .. }, Some(lease)) = (&self.phase, self.named_in_vain().or(held))
         {
@@ -370,11 +423,11 @@ impl Session {
         }
         match (&self.phase, &self.held) {
             (Phase::Holding, Some(held)) if self.attached => Request::Renew(Renew {
-                idle_ms: None,
                 lease: held.granted.id,
                 nonce: self.nonce,
                 link: self.chain.link(fresh.token),
                 length_ms: self.ask.length_ms,
+                idle_ms: self.active_at.map(|at| now.boot.since(at)),
             }),
             (Phase::Holding | Phase::Lapsed { anew: false, .. }, Some(held)) => {
                 Request::Attach(Attach {
@@ -384,22 +437,40 @@ impl Session {
                     length_ms: self.ask.length_ms,
                 })
             }
-            _ => Request::Checkout(self.checkout()),
+            (Phase::Leaving { .. }, _) => Request::Leave(self.nonce),
+            _ => self.checkout_request(),
         }
     }
 
-    /// The same in every repeat: the nonce makes it one lease (L5).
-    fn checkout(&self) -> Checkout {
+    /// The same in every repeat but for `wait`: the nonce makes it one lease (L5).
+    fn checkout_of(&self, ask: &Ask, nonce: Nonce, token: Token) -> Checkout {
         Checkout {
-            wait: false,
-            nonce: self.nonce,
-            token: self.chain.first(),
-            feature: self.ask.feature.clone(),
-            environment: self.ask.environment,
-            seats: self.ask.seats,
-            version: self.ask.version,
-            length_ms: self.ask.length_ms,
-            holder: self.ask.holder.clone(),
+            nonce,
+            token,
+            feature: ask.feature.clone(),
+            environment: ask.environment,
+            seats: ask.seats,
+            version: ask.version,
+            length_ms: ask.length_ms,
+            holder: ask.holder.clone(),
+            wait: self.waits(),
+        }
+    }
+
+    /// Whether the checkout may wait in the queue.
+    fn waits(&self) -> bool {
+        match self.phase {
+            Phase::Asking { abandoned } => self.queue.wait && abandoned.is_none(),
+            // Only in the queue has who lost its seat a priority (L6).
+            _ => true,
+        }
+    }
+
+    /// More may be lent now: whoever was refused asks soon, and not all at one moment.
+    fn features_changed(&mut self, now: Now, fresh: Fresh) {
+        if matches!(self.phase, Phase::Lapsed { anew: true, .. }) && self.place().is_none() {
+            let wait = CHANGED_MS_MAX.0 * u64::from(fresh.jitter) / u64::from(u16::MAX);
+            self.exchange.hurry(now.boot.plus(DurationMs(wait)));
         }
     }
 
@@ -424,7 +495,7 @@ impl Session {
                 let watch = now.boot.plus(WATCH_MS);
                 watch.min(held.right.end().max(now.boot))
             }),
-            Phase::Releasing { until, .. } => Some(*until),
+            Phase::Releasing { until, .. } | Phase::Leaving { until } => Some(*until),
             Phase::Asking { abandoned } => abandoned.map(|at| at.plus(ABANDONED_MS_MAX)),
             Phase::Lapsed { .. } => None,
         };
@@ -448,3 +519,6 @@ const RELEASE_MS_MIN: DurationMs = DurationMs::seconds(5);
 /// How long a checkout that nobody waits for any more is pursued, to give its seat back: as long as
 /// the daemon remembers its nonce (L5).
 const ABANDONED_MS_MAX: DurationMs = DurationMs::minutes(1);
+
+/// Over how long those who were refused spread when the features change.
+const CHANGED_MS_MAX: DurationMs = DurationMs::seconds(5);

@@ -1,6 +1,6 @@
 //! What must hold whatever happens in whatever order.
 
-use super::tests::{LENGTH, ask, granted, refused, site, unusable};
+use super::tests::{LENGTH, ask, granted, place, refused, site, unusable};
 use super::*;
 use proptest::prelude::*;
 use usher_protocol::{
@@ -24,6 +24,13 @@ enum Step {
     Refused(u8, RefusalCode),
     Unusable(u8, Option<u64>),
     Evicted,
+    /// Answers and pushes of the queue; those for the waiter of another nonce too.
+    Queued(u8, u32),
+    Left(u8),
+    PlacePushed(bool, u32),
+    Offered(bool),
+    Dismissed(bool, RefusalCode),
+    FeaturesChanged,
     Release,
 }
 
@@ -41,6 +48,13 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3_u8, prop::option::of(1..3_u64))
             .prop_map(|(back, commit)| Step::Unusable(back, commit)),
         1 => Just(Step::Evicted),
+        2 => (0..3_u8, 1..9_u32).prop_map(|(back, at)| Step::Queued(back, at)),
+        1 => (0..3_u8).prop_map(Step::Left),
+        1 => (any::<bool>(), 1..9_u32).prop_map(|(ours, at)| Step::PlacePushed(ours, at)),
+        2 => any::<bool>().prop_map(Step::Offered),
+        1 => (any::<bool>(), prop::sample::select(RefusalCode::ALL))
+            .prop_map(|(ours, code)| Step::Dismissed(ours, code)),
+        1 => Just(Step::FeaturesChanged),
         1 => Just(Step::Release),
     ]
 }
@@ -54,6 +68,7 @@ struct Judge {
     /// The latest end that any answered send can give, by boot clock.
     end: BootMs,
     released: bool,
+    sends_at_release: usize,
 }
 
 impl Judge {
@@ -64,11 +79,12 @@ impl Judge {
         };
         Self {
             now,
-            session: Session::new(ask(), now, fresh(0)),
+            session: Session::new(ask(), now, fresh(0)).waiting(),
             drawn: 0,
             sends: Vec::new(),
             end: BootMs(0),
             released: false,
+            sends_at_release: 0,
         }
     }
 
@@ -100,10 +116,32 @@ impl Judge {
                 };
                 self.feed(Input::Evicted(lease, "maintenance".to_owned()));
             }
+            Step::Queued(back, at) => self.answer(back, Answer::Queued(place(at))),
+            Step::Left(back) => self.answer(back, Answer::Left),
+            Step::PlacePushed(ours, at) => {
+                self.feed(Input::Queued(self.nonce(ours), place(at)));
+            }
+            Step::Offered(ours) => self.feed(Input::Offered(self.nonce(ours))),
+            Step::Dismissed(ours, code) => {
+                let refusal = Box::new(Refusal::new(code, "because"));
+                self.feed(Input::Dismissed(self.nonce(ours), refusal));
+            }
+            Step::FeaturesChanged => self.feed(Input::FeaturesChanged),
             Step::Release => {
+                if !self.released {
+                    self.sends_at_release = self.sends.len();
+                }
                 self.released = true;
                 self.feed(Input::Release);
             }
+        }
+    }
+
+    fn nonce(&self, ours: bool) -> Nonce {
+        if ours {
+            self.session.nonce()
+        } else {
+            Nonce([255; 16])
         }
     }
 
@@ -150,6 +188,22 @@ fn fresh(drawn: u8) -> Fresh {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
+    /// L9: a place is told only while a seat is wanted, and nothing asks for one after the release.
+    #[test]
+    fn l9_who_gave_up_neither_waits_nor_holds(steps in prop::collection::vec(step(), 1..60)) {
+        let mut judge = Judge::new();
+        for step in steps {
+            judge.play(step);
+            if judge.released {
+                prop_assert_eq!(judge.session.place(), None);
+                if let Some((_, _, Request::Checkout(checkout))) = judge.sends.last() {
+                    let since = judge.sends.len() > judge.sends_at_release;
+                    prop_assert!(!since || !checkout.wait, "it queues although nobody waits");
+                }
+            }
+        }
+    }
+
     /// L1: no order of events makes a seat ours past `c0 + R`, nor after its release.
     #[test]
     fn l1_never_ours_past_its_right(steps in prop::collection::vec(step(), 1..60)) {
@@ -195,7 +249,9 @@ proptest! {
         for (_, _, request) in &judge.sends {
             if let Request::Checkout(checkout) = request {
                 for known in &checkouts {
-                    prop_assert!(known.nonce != checkout.nonce || *known == checkout);
+                    // Whether it waits is no part of what a repeat must match (L9).
+                    let again = Checkout { wait: checkout.wait, ..(*known).clone() };
+                    prop_assert!(known.nonce != checkout.nonce || again == *checkout);
                 }
                 checkouts.push(checkout);
             }

@@ -41,6 +41,9 @@ pub enum Trouble {
     Clocks,
     /// An administrator takes the seat back; why. Finish, then release it (L7).
     Evicted(String),
+    /// The application has reported no activity for longer than the site's policy allows, so the
+    /// server does not extend. Activity reported before the right ends may change that.
+    Idle(Box<Refusal>),
     /// The server refuses to extend.
     Refused(Box<Refusal>),
 }
@@ -58,6 +61,9 @@ pub enum LostWhy {
     Refused(Box<Refusal>),
     /// An administrator took the seat back; why (L7).
     Evicted(String),
+    /// The application was idle for longer than the site's policy allows; the seat went back and is
+    /// not asked for again. Check out anew when there is work.
+    Idle(Box<Refusal>),
     /// Two processes or machines renewed this lease; neither may go on (T6).
     Forked,
     /// The lease belongs to another client key (T6).
@@ -125,7 +131,9 @@ impl fmt::Display for Trouble {
             Self::Evicted(reason) => {
                 write!(f, "an administrator takes the seat back: {reason}")
             }
-            Self::Refused(refusal) => write!(f, "{}: {}", refusal.code.name(), refusal.detail),
+            Self::Idle(refusal) | Self::Refused(refusal) => {
+                write!(f, "{}: {}", refusal.code.name(), refusal.detail)
+            }
         }
     }
 }
@@ -135,7 +143,9 @@ impl fmt::Display for LostWhy {
         match self {
             Self::TimedOut => f.write_str("not renewed in time"),
             Self::Ended => f.write_str("the server says that the lease is over"),
-            Self::Refused(refusal) => write!(f, "{}: {}", refusal.code.name(), refusal.detail),
+            Self::Idle(refusal) | Self::Refused(refusal) => {
+                write!(f, "{}: {}", refusal.code.name(), refusal.detail)
+            }
             Self::Evicted(reason) => write!(f, "an administrator took the seat back: {reason}"),
             Self::Forked => f.write_str("two processes or machines renewed this lease"),
             Self::WrongDevice => f.write_str("the lease belongs to another machine or user"),

@@ -1,7 +1,10 @@
 //! The session by rule, on virtual clocks.
 
 mod disbelief;
+mod idle;
+mod queue;
 mod retry;
+mod set;
 
 use super::*;
 use usher_protocol::{
@@ -9,7 +12,7 @@ use usher_protocol::{
     ids::{Commit, Epoch, Token},
     refusal::RefusalCode,
     time::WallMs,
-    wire::{Environment, Holder, Link},
+    wire::{Environment, Holder, Link, Place},
 };
 
 pub(super) const LENGTH: DurationMs = DurationMs::minutes(10);
@@ -54,6 +57,14 @@ pub(super) fn granted(commit: u64, length: DurationMs) -> Answer {
 
 pub(super) fn refused(code: RefusalCode) -> Answer {
     Answer::Refused(Box::new(Refusal::new(code, "because")))
+}
+
+pub(super) fn place(position: u32) -> Place {
+    Place {
+        position,
+        waiting: 7,
+        expected_ms: None,
+    }
 }
 
 /// An answer that is not believed, with the commit number in the name of the lease it brought.
