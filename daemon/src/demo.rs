@@ -128,6 +128,7 @@ fn configuration(place: &Place) -> Result<Config, DemoError> {
         config: Some(path),
         state_dir: Some(place.path.join("state")),
         admin_socket: Some(place.path.join("admin.sock")),
+        policy: None,
     };
     Ok(Config::load(&Overrides::of_places(&places))?)
 }

@@ -14,7 +14,7 @@ use tokio::{
     task::JoinHandle,
 };
 use usher_client::clock::Clock;
-use usher_engine::api::AdminAsk;
+use usher_engine::{api::AdminAsk, policy::Policy};
 
 use crate::{
     admin::{self, AdminParts, AdminSocket, ReloadRequest, SocketError},
@@ -22,6 +22,7 @@ use crate::{
     core::{self, CoreError, CoreHandle, Ended, StartError},
     journal::{JournalError, LogWatch, SledJournal, SledOptions},
     limits, notify,
+    policy::PolicyError,
     quic::{Server, ServerError, ServerParts},
     site::{self, SiteError, SiteKey},
 };
@@ -31,6 +32,12 @@ use usher_client::keyfile::KeyFileError;
 /// Why the daemon did not come up, or did not stay. Each message names the next step.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
+    /// The policy is wrong.
+    #[error("{0}")]
+    Policy(#[from] PolicyError),
+    /// The policy is right, but cannot be in force here.
+    #[error("{0}")]
+    PolicyRefused(String),
     /// No site key.
     #[error(transparent)]
     Site(#[from] SiteError),
@@ -66,17 +73,26 @@ pub enum ServeError {
     Slow,
 }
 
+impl ServeError {
+    /// Trying again does not help: a file has to be mended.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Policy(_) | Self::PolicyRefused(_))
+    }
+}
+
 /// Serves until SIGTERM or SIGINT, or until something fails.
 ///
 /// # Errors
 /// [`ServeError`].
 pub fn run(config: Config, overrides: Overrides) -> Result<(), ServeError> {
+    // Before anything is made or touched.
+    let policy = Arc::new(config.load_policy()?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("usherd-net")
         .build()?;
     let outcome = runtime.block_on(async {
-        let daemon = Daemon::start(config, overrides).await?;
+        let daemon = Daemon::start(config, overrides, policy).await?;
         daemon.run().await
     });
     // A name server that does not answer must not delay the end.
@@ -87,6 +103,8 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), ServeError> {
 struct Daemon {
     config: Config,
     overrides: Overrides,
+    /// The one in force.
+    policy: Arc<Policy>,
     core: CoreHandle,
     ended: Ended,
     server: Arc<Server>,
@@ -111,7 +129,11 @@ enum Cause {
 }
 
 impl Daemon {
-    async fn start(config: Config, overrides: Overrides) -> Result<Self, ServeError> {
+    async fn start(
+        config: Config,
+        overrides: Overrides,
+        policy: Arc<Policy>,
+    ) -> Result<Self, ServeError> {
         // Before anything slow: a signal during the start must end it, not kill it half way.
         let signals = Signals::new()?;
         let site = Arc::new(SiteKey::load_or_create(&config.state_dir)?);
@@ -119,6 +141,12 @@ impl Daemon {
         // From here on a store without this life's record is a lost one.
         site.mark_used();
         let core = started.handle;
+        // Before anybody is served: a moment without its rules is a moment without them.
+        if !policy.is_empty() {
+            reload::set_policy(&core, &config.policy, &policy)
+                .await
+                .map_err(ServeError::PolicyRefused)?;
+        }
         let server = Arc::new(Server::start(
             &config.listen,
             server_parts(&config, &site, &core),
@@ -148,6 +176,7 @@ impl Daemon {
         Ok(Self {
             config,
             overrides,
+            policy,
             core,
             ended: started.ended,
             server,

@@ -315,6 +315,10 @@ pub struct ReloadReport {
     pub file: Option<PathBuf>,
     /// Settings that changed and take effect at the next start only.
     pub restart_needed_by: Vec<String>,
+    /// Where the policy is, or would be.
+    pub policy_file: PathBuf,
+    /// What the policy in force holds, in words.
+    pub policy: String,
 }
 
 /// A finished backup.

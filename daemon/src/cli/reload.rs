@@ -1,8 +1,8 @@
 //! `usherd check` and `usherd reload`: is a configuration good, and take it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{Failure, admin};
+use super::{Failure, admin, print::plain};
 use crate::{
     admin::protocol::{Answer, Ask},
     config::{CONFIG_PATH, Config, Overrides, Places},
@@ -26,6 +26,10 @@ pub(super) fn check(args: CheckArgs, places: &Places) -> Result<(), Failure> {
         Some(file) => println!("{}: good", file.display()),
         None => println!("no file {CONFIG_PATH}: the defaults are good"),
     }
+    let policy = config
+        .load_policy()
+        .map_err(|error| Failure::configuration(error.to_string()))?;
+    println!("policy: {}", of_policy(&config.policy, &policy.summary()));
     Ok(())
 }
 
@@ -37,6 +41,7 @@ pub(super) fn reload(places: &Places) -> Result<(), Failure> {
                 .file
                 .map_or("defaults".to_owned(), |file| file.display().to_string());
             println!("reloaded: {file}");
+            println!("policy: {}", of_policy(&report.policy_file, &report.policy));
             if !report.restart_needed_by.is_empty() {
                 let names = report.restart_needed_by.join(", ");
                 println!(
@@ -46,5 +51,14 @@ pub(super) fn reload(places: &Places) -> Result<(), Failure> {
             Ok(())
         }
         other => Err(Failure::of_answer(other)),
+    }
+}
+
+/// Where it is and what it holds; a policy need not exist.
+fn of_policy(file: &Path, summary: &str) -> String {
+    if file.exists() {
+        format!("{}: {}", file.display(), plain(summary))
+    } else {
+        format!("no file {}: no rules", file.display())
     }
 }

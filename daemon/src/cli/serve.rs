@@ -31,7 +31,13 @@ pub(super) fn run(args: ServeArgs, places: Places) -> Result<(), Failure> {
         tracing::warn!("the variable {name} means nothing to usherd: a typing error?");
     }
     let config = Config::load(&overrides)?;
-    serve::run(config, overrides).map_err(|error| Failure::new(error.to_string()))
+    serve::run(config, overrides).map_err(|error| {
+        if error.is_configuration() {
+            Failure::configuration(error.to_string())
+        } else {
+            Failure::new(error.to_string())
+        }
+    })
 }
 
 /// Standard error, which the service manager keeps; it also dates the lines there.

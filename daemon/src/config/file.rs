@@ -23,6 +23,8 @@ pub struct ConfigFile {
     pub advertise: Option<bool>,
     /// The Unix socket of the admin verbs.
     pub admin_socket: Option<PathBuf>,
+    /// The administrator's policy; beside this file when it is not absolute.
+    pub policy: Option<PathBuf>,
     /// Leases one client key may hold.
     pub leases_per_client_max: Option<NonZeroUsize>,
     /// Leases in all.

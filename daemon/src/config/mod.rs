@@ -15,13 +15,19 @@ use std::{
 pub use error::ConfigError;
 pub use file::{ConfigFile, ServerName};
 pub use overrides::{Overrides, Places, unknown_variables};
-use usher_engine::api::Settings;
+use usher_engine::{api::Settings, policy::Policy};
 use usher_protocol::limits::PORT_DEFAULT;
 
-use crate::limits;
+use crate::{
+    limits,
+    policy::{self, PolicyError},
+};
 
 /// Where the configuration is unless told otherwise; it need not exist.
 pub const CONFIG_PATH: &str = "/etc/usher/usherd.toml";
+
+/// The policy's name beside the configuration file; it need not exist.
+pub const POLICY_NAME: &str = "policy.toml";
 
 /// Where state is kept unless told otherwise.
 pub const STATE_DIR: &str = "/var/lib/usherd";
@@ -48,6 +54,10 @@ pub struct Config {
     pub advertise: bool,
     /// The Unix socket of the admin verbs.
     pub admin_socket: PathBuf,
+    /// The administrator's policy.
+    pub policy: PathBuf,
+    /// Somebody chose the policy's file: it must be there.
+    pub policy_is_chosen: bool,
     /// Leases one client key may hold.
     pub leases_per_client_max: usize,
     /// Leases in all.
@@ -68,6 +78,18 @@ impl Config {
             None => Self::usual_file()?,
         };
         Ok(Self::merged(path, file, overrides))
+    }
+
+    /// The policy as it is now. One that nobody chose need not be there.
+    ///
+    /// # Errors
+    /// [`PolicyError`], which says everything that is wrong with it.
+    pub fn load_policy(&self) -> Result<Policy, PolicyError> {
+        if self.policy_is_chosen {
+            policy::load_existing(&self.policy)
+        } else {
+            policy::load(&self.policy)
+        }
     }
 
     /// What the engine must know of it.
@@ -111,16 +133,21 @@ impl Config {
 
     fn merged(path: Option<PathBuf>, file: ConfigFile, over: &Overrides) -> Self {
         let listen = over.listen.clone().or(file.listen.map(|list| list.0));
+        let chosen = over.places.policy.clone().or_else(|| {
+            let beside = |policy| match &path {
+                Some(path) => path.with_file_name(policy),
+                None => policy,
+            };
+            file.policy.map(beside)
+        });
+        let state_dir = over.places.state_dir.clone().or(file.state_dir);
         Self {
+            policy_is_chosen: chosen.is_some(),
+            policy: chosen.unwrap_or_else(|| usual_policy(path.as_deref(), state_dir.as_deref())),
             file: path,
             listen_is_default: listen.is_none(),
             listen: listen.unwrap_or_else(|| vec![(Ipv6Addr::UNSPECIFIED, PORT_DEFAULT).into()]),
-            state_dir: over
-                .places
-                .state_dir
-                .clone()
-                .or(file.state_dir)
-                .unwrap_or_else(|| STATE_DIR.into()),
+            state_dir: state_dir.unwrap_or_else(|| STATE_DIR.into()),
             name: over
                 .name
                 .clone()
@@ -147,6 +174,16 @@ impl Config {
                 .or(file.connections_per_address_max)
                 .map_or(limits::CONNECTIONS_PER_ADDRESS_MAX_DEFAULT, usize::from),
         }
+    }
+}
+
+/// Beside the configuration file. A daemon that has none but a state directory of its own is not the
+/// machine's one, and the machine's policy is none of its business.
+fn usual_policy(config: Option<&Path>, state_dir: Option<&Path>) -> PathBuf {
+    match (config, state_dir) {
+        (Some(config), _) => config.with_file_name(POLICY_NAME),
+        (None, Some(state_dir)) => state_dir.join(POLICY_NAME),
+        (None, None) => Path::new(CONFIG_PATH).with_file_name(POLICY_NAME),
     }
 }
 

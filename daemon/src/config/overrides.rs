@@ -34,6 +34,15 @@ pub struct Places {
         hide_env_values = true
     )]
     pub admin_socket: Option<PathBuf>,
+    /// The administrator's policy [default: policy.toml beside the configuration file]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "USHERD_POLICY",
+        global = true,
+        hide_env_values = true
+    )]
+    pub policy: Option<PathBuf>,
 }
 
 /// Every setting that flag or environment may bring.
@@ -105,10 +114,11 @@ pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
         .collect()
 }
 
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
     "USHERD_CONFIG",
     "USHERD_STATE_DIR",
     "USHERD_ADMIN_SOCKET",
+    "USHERD_POLICY",
     "USHERD_LISTEN",
     "USHERD_NAME",
     "USHERD_SERVE_TEST",

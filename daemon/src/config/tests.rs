@@ -66,6 +66,53 @@ fn a_flag_beats_the_file_and_the_file_beats_the_default() {
 }
 
 #[test]
+fn the_policy_is_beside_the_configuration_unless_somebody_chose_it() {
+    let policy = |config: Option<&str>, word: Option<&str>, state_dir: Option<&str>| {
+        let file = ConfigFile {
+            policy: word.map(PathBuf::from),
+            ..ConfigFile::default()
+        };
+        let over = Overrides::of_places(&Places {
+            state_dir: state_dir.map(PathBuf::from),
+            ..Places::default()
+        });
+        let config = Config::merged(config.map(PathBuf::from), file, &over);
+        (config.policy.display().to_string(), config.policy_is_chosen)
+    };
+    let told = |path: &str, chosen| (path.to_owned(), chosen);
+    assert_eq!(
+        policy(None, None, None),
+        told("/etc/usher/policy.toml", false)
+    );
+    assert_eq!(
+        policy(Some("/o/usherd.toml"), None, Some("/s")),
+        told("/o/policy.toml", false)
+    );
+    assert_eq!(
+        policy(None, None, Some("/s")),
+        told("/s/policy.toml", false)
+    );
+    assert_eq!(
+        policy(Some("/o/usherd.toml"), Some("p.toml"), None),
+        told("/o/p.toml", true)
+    );
+    assert_eq!(
+        policy(Some("/o/usherd.toml"), Some("/x/p.toml"), None),
+        told("/x/p.toml", true)
+    );
+}
+
+#[test]
+fn a_policy_that_somebody_chose_must_be_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::merged(None, ConfigFile::default(), &Overrides::default());
+    config.policy = dir.path().join("policy.toml");
+    assert!(config.load_policy().unwrap().is_empty());
+    config.policy_is_chosen = true;
+    assert!(config.load_policy().unwrap_err().is_absent());
+}
+
+#[test]
 fn a_huge_or_binary_file_is_refused_before_it_is_parsed() {
     let dir = tempfile::tempdir().unwrap();
     let huge = dir.path().join("huge.toml");

@@ -138,20 +138,26 @@ impl<'t> Faults<'t> {
         u32::try_from(line).unwrap_or(u32::MAX)
     }
 
-    /// The verdict: all faults in the order of the file.
-    pub(super) fn end(mut self, path: &Path) -> Result<(), PolicyError> {
+    /// The verdict.
+    pub(super) fn end(self, path: &Path) -> Result<(), PolicyError> {
         if self.found.is_empty() {
-            return Ok(());
+            Ok(())
+        } else {
+            Err(self.into_error(path))
         }
+    }
+
+    /// All faults in the order of the file.
+    pub(super) fn into_error(mut self, path: &Path) -> PolicyError {
         self.found.sort_by_key(|(span, _)| span.start);
         self.found.dedup();
         let shown = self.found.iter().take(POLICY_FAULTS_SHOWN_MAX);
         let faults: Vec<Fault> = shown.map(|(span, text)| self.fault(span, text)).collect();
-        Err(PolicyError::Wrong {
+        PolicyError::Wrong {
             path: path.to_owned(),
             more: self.found.len() - faults.len(),
             faults,
-        })
+        }
     }
 
     fn fault(&self, span: &Range<usize>, message: &str) -> Fault {

@@ -57,6 +57,21 @@ pub fn parse(path: &Path, text: &str) -> Result<Policy, PolicyError> {
     faults.end(path).map(|()| policy)
 }
 
+/// What the engine refuses of the rule that stands at `line` of the file, told like any other fault.
+pub fn refused_at(path: &Path, line: u32, message: &str) -> PolicyError {
+    let text = read(path).unwrap_or_default();
+    let mut faults = Faults::of(&text);
+    let starts = text.split_inclusive('\n').scan(0, |next, line| {
+        let start = *next;
+        *next += line.len();
+        Some((start, line.trim_end()))
+    });
+    let index = (line as usize).saturating_sub(1);
+    let (start, source) = starts.skip(index).next().unwrap_or((0, ""));
+    faults.at(start..start + source.len(), message);
+    faults.into_error(path)
+}
+
 /// What follows a fault of syntax is a guess: no word of it is judged, and of each line only the
 /// first fault is believed.
 fn syntax(text: &str, faults: &mut Faults<'_>) {

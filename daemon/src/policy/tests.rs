@@ -32,6 +32,23 @@ fn subject<'a>(user: &'a str, host: &'a str) -> Subject<'a> {
     }
 }
 
+/// The engine knows licenses, and no file; what it refuses is told like what the file itself says wrong.
+#[test]
+fn what_the_engine_refuses_points_into_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("policy.toml");
+    let text = "[[reserve]]\r\nfeature = \"acme/solver\"\r\nseats = 20\r\n";
+    std::fs::write(&path, text).unwrap();
+    let told = refused_at(&path, 2, "acme/solver has 10 seats").to_string();
+    insta::assert_snapshot!(told.replace(&path.display().to_string(), "policy.toml"), @r#"
+    policy.toml:2:1: acme/solver has 10 seats
+      |
+    2 | feature = "acme/solver"
+      | ^^^^^^^^^^^^^^^^^^^^^^^
+    1 error; mend the file, then try it with: usherd policy check policy.toml
+    "#);
+}
+
 const EVERY_WORD: &str = r#"
 enroll = "required"
 

@@ -1,9 +1,16 @@
-//! Reading the configuration anew: a bad one leaves the old one running and says why.
+//! Reading configuration and policy anew: a bad one leaves the old ones running and says why.
 
-use usher_engine::api::{AdminAsk, Answer};
+use std::{path::Path, sync::Arc};
+
+use usher_engine::{
+    api::{AdminAsk, Answer},
+    policy::Policy,
+};
 
 use super::{ACTOR, Daemon};
-use crate::{admin::protocol::ReloadReport, config::Config, notify};
+use crate::{
+    admin::protocol::ReloadReport, config::Config, core::CoreHandle, notify, policy::refused_at,
+};
 
 impl Daemon {
     /// SIGHUP.
@@ -11,13 +18,13 @@ impl Daemon {
         notify::reloading();
         match self.reload().await {
             Ok(report) if report.restart_needed_by.is_empty() => {
-                tracing::info!("configuration reloaded");
+                tracing::info!("configuration and policy reloaded: {}", report.policy);
             }
             Ok(report) => {
                 let names = report.restart_needed_by.join(", ");
                 tracing::warn!("configuration reloaded, but only a restart changes: {names}");
             }
-            Err(message) => tracing::error!("the old configuration goes on: {message}"),
+            Err(message) => tracing::error!("the old configuration and policy go on: {message}"),
         }
         notify::ready(&self.status_line().await);
     }
@@ -25,6 +32,13 @@ impl Daemon {
     /// Takes what a running daemon can take, and names the rest.
     pub(super) async fn reload(&mut self) -> Result<ReloadReport, String> {
         let new = Config::load(&self.overrides).map_err(|error| error.to_string())?;
+        let policy = new.load_policy().map_err(|error| error.to_string())?;
+        // The one thing that can still be refused comes first: all of it is taken, or nothing.
+        if *self.policy != policy {
+            let policy = Arc::new(policy);
+            set_policy(&self.core, &new.policy, &policy).await?;
+            self.policy = policy;
+        }
         let ask = AdminAsk::Configure(new.settings());
         if let Answer::Refused(refusal) = self.core.ask_admin(ACTOR.to_owned(), ask).await {
             return Err(refusal.detail);
@@ -34,6 +48,28 @@ impl Daemon {
         Ok(ReloadReport {
             file: new.file,
             restart_needed_by: names.into_iter().map(str::to_owned).collect(),
+            policy_file: new.policy,
+            policy: self.policy.summary(),
         })
     }
+}
+
+/// Lets the engine judge and take the policy that was read from `file`.
+///
+/// # Errors
+/// Why it does not, for people, pointing into the file where it can; the one before stays.
+pub(super) async fn set_policy(
+    core: &CoreHandle,
+    file: &Path,
+    policy: &Arc<Policy>,
+) -> Result<(), String> {
+    let ask = AdminAsk::SetPolicy(Arc::clone(policy));
+    let refusal = match core.ask_admin(ACTOR.to_owned(), ask).await {
+        Answer::Refused(refusal) => refusal,
+        _ => return Ok(()),
+    };
+    Err(match &refusal.rule {
+        Some(rule) => refused_at(file, rule.line, &refusal.detail).to_string(),
+        None => format!("{}: {}", file.display(), refusal.detail),
+    })
 }

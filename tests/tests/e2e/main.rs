@@ -6,6 +6,7 @@
 
 mod admin;
 mod admin_ground;
+mod admin_policy;
 mod admin_store;
 mod discovery;
 mod hostile_clones;
