@@ -16,10 +16,11 @@ use crate::{
     engine::Engine,
     length,
     limits::BUSY_RETRY_MS,
-    pool::PoolIndex,
+    pool::{PoolIndex, Terms},
     queue::Rank,
     record::{LeaseRecord, Record, What},
     renew::{ended, forked},
+    share::ShareKey,
     step::{Asked, CLIENT, Step, no},
 };
 
@@ -163,17 +164,17 @@ impl Engine {
         index: PoolIndex,
         right: DurationMs,
     ) -> LeaseRecord {
-        let key = &self.state.pool(index).key;
+        let pool = self.state.pool(index);
+        let terms = pool.terms.as_ref().map(Terms::feature);
+        let grouping = terms.map_or(Grouping::Process, |it| it.grouping);
+        let share = ShareKey::of(grouping, Some(caller.client), &checkout.holder);
+        let overdraft_seats = pool.overdraft_of(share.as_ref(), checkout.seats);
+        let key = &pool.key;
         LeaseRecord {
             waited_ms: DurationMs::ZERO,
             borrowed: None,
-            grouping: self
-                .state
-                .pool(index)
-                .terms
-                .as_ref()
-                .map_or(Grouping::Process, |terms| terms.feature().grouping),
-            overdraft_seats: 0,
+            grouping,
+            overdraft_seats,
             id,
             root: key.root,
             license: key.license.clone(),

@@ -7,11 +7,13 @@ use crate::{
     api::Answer,
     engine::Engine,
     limits::REASON_BYTES_MAX,
+    state::LeaseEntry,
     step::{Asked, Step, no},
 };
 
 impl Engine {
-    /// Flags the lease, durably. Once more changes only the reason.
+    /// Flags the lease and all that share its seats, durably: a seat that one of them still uses does
+    /// not come back. Once more changes only the reason; a borrowed one among them runs on (L10).
     pub(crate) fn evict(
         &mut self,
         step: &mut Step,
@@ -34,10 +36,19 @@ impl Engine {
             );
             return Err(no(RefusalCode::LeaseBorrowed, detail));
         }
-        if entry.evicted.as_deref() != Some(reason) {
+        for id in self.state.sharing(id) {
+            self.flag(step, actor, id, reason);
+        }
+        Ok(Answer::Done)
+    }
+
+    fn flag(&mut self, step: &mut Step, actor: &str, id: LeaseId, reason: &str) {
+        let entry = self.state.leases.get(&id);
+        let changes =
+            |it: &LeaseEntry| it.borrowed.is_none() && it.evicted.as_deref() != Some(reason);
+        if entry.is_some_and(|entry| changes(entry)) {
             let reason = reason.to_owned();
             self.change_lease(step, actor, id, |lease| lease.evicted = Some(reason));
         }
-        Ok(Answer::Done)
     }
 }

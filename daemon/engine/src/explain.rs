@@ -3,6 +3,8 @@
 //!
 //! It words what others decided; the order of [`Why`] says which reason is nearest to a seat.
 
+use std::collections::BTreeMap;
+
 use usher_protocol::{
     ids::{Fingerprint, LeaseId},
     limits::HOLDERS_LISTED_MAX,
@@ -17,6 +19,7 @@ use crate::{
     length,
     limits::EXPLAIN_STEPS_MAX,
     pool::{FeatureKey, Pool, PoolIndex, Terms},
+    share::ShareKey,
     state::LeaseEntry,
     step::{Step, no},
     view::environment_word,
@@ -43,6 +46,8 @@ pub(crate) enum Why {
     Overcommitted,
     /// All that would do are out.
     Full,
+    /// The asker's own share of it is taken back, and takes nobody in (L7).
+    Evicted,
 }
 
 impl Engine {
@@ -135,7 +140,7 @@ impl Engine {
 
     /// More is out than there is (L7).
     pub(crate) fn overcommitted(pool: &Pool) -> Box<Refusal> {
-        let seats = pool.seats().unwrap_or_default();
+        let seats = pool.seats_and_overdraft().unwrap_or_default();
         let detail = format!(
             "{} seats of {} are out and the license has {seats}; the newest leases are not renewed until that ends",
             pool.out, pool.key.feature
@@ -167,7 +172,7 @@ impl Engine {
     fn full(&self, step: &Step, pools: &[PoolIndex], seats: u32) -> Box<Refusal> {
         let (out, total) = pools.iter().fold((0, 0), |(out, total), index| {
             let pool = self.state.pool(*index);
-            let of_pool = u64::from(pool.seats().unwrap_or_default());
+            let of_pool = pool.seats_and_overdraft().unwrap_or_default();
             (out + pool.out, total + of_pool)
         });
         let feature = &self.state.pool(pools[0]).key.feature;
@@ -195,9 +200,10 @@ impl Engine {
                     u64::MAX => return Some(step.now.boot),
                     free => free,
                 })?;
+            let mut ends = Ends::default();
             for (deadline, id) in self.state.deadlines.of_pool(*index).take(EXPLAIN_STEPS_MAX) {
-                let of_lease = self.state.leases.get(&id).map_or(0, |entry| entry.seats);
-                missing = missing.saturating_sub(u64::from(of_lease));
+                let seats = self.state.leases.get(&id).map(|it| ends.after(pool, it));
+                missing = missing.saturating_sub(u64::from(seats.unwrap_or_default()));
                 if missing == 0 {
                     return Some(deadline);
                 }
@@ -259,7 +265,13 @@ impl Engine {
                 RefusalCode::TooManySeats,
                 format!(
                     "{feature} has {} seats in all; ask for fewer",
-                    pool.seats().unwrap_or_default()
+                    pool.seats_and_overdraft().unwrap_or_default()
+                ),
+            ),
+            Why::Evicted => no(
+                RefusalCode::Evicted,
+                format!(
+                    "an administrator takes back the seat of {feature} that your other processes share; end them, then ask anew"
                 ),
             ),
             Why::Overcommitted | Why::Full => Self::overcommitted(pool),
@@ -293,6 +305,29 @@ impl Engine {
                 let because = self.idle_because(&terms.license).unwrap_or_default();
                 format!("nothing is lent from the license `{license}`: {because}")
             }
+        }
+    }
+}
+
+/// The leases of shares whose ends were looked at: a seat comes free with the last of its share.
+#[derive(Default)]
+struct Ends(BTreeMap<ShareKey, usize>);
+
+impl Ends {
+    /// Seats that come free once this lease is over too.
+    fn after(&mut self, pool: &Pool, entry: &LeaseEntry) -> u32 {
+        if entry.borrowed.is_some_and(|it| it.written_off) {
+            return 0;
+        }
+        let Some(key) = entry.share_key() else {
+            return entry.seats;
+        };
+        let share = pool.share(Some(&key));
+        let over = self.0.entry(key).or_default();
+        *over += 1;
+        match share {
+            Some(share) if *over == share.count() => share.sum().seats(),
+            _ => 0,
         }
     }
 }

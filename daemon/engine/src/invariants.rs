@@ -3,7 +3,14 @@
 //!
 //! A broken invariant is a defect of this crate: the engine must not go on lending on a wrong count.
 
-use crate::{record::Record, state::State};
+use std::collections::BTreeMap;
+
+use usher_protocol::ids::LeaseId;
+
+use crate::{
+    record::Record,
+    state::{LeaseEntry, State},
+};
 
 /// Checks what one record may have broken.
 pub(crate) fn after_apply(state: &State, record: &Record) {
@@ -26,29 +33,17 @@ pub(crate) fn after_apply(state: &State, record: &Record) {
 /// Every counter against what it counts.
 fn full_count(state: &State) {
     for (index, pool) in state.pools() {
-        let leases = state.leases.values().filter(|entry| entry.pool == index);
-        let (mut out, mut held, mut timed) = (0, 0, 0);
-        let (mut borrowed, mut written_off) = (0, 0);
-        for entry in leases {
-            let seats = u64::from(entry.seats);
-            match entry.borrowed {
-                Some(it) if it.written_off => written_off += seats,
-                other => {
-                    out += seats;
-                    borrowed += other.map_or(0, |_| seats);
-                }
-            }
+        let of_pool = || state.leases.iter().filter(|(_, it)| it.pool == index);
+        let (mut held, mut timed) = (0, 0);
+        for (_, entry) in of_pool() {
             held += u32::from(!entry.heard);
             timed += usize::from(entry.deadline.is_some());
         }
-        assert_eq!(pool.out, out, "seats out of {:?}", pool.key);
-        let counts = (pool.borrowed, pool.written_off);
-        assert_eq!(
-            counts,
-            (borrowed, written_off),
-            "borrowed of {:?}",
-            pool.key
-        );
+        let counts = (pool.out, pool.borrowed, pool.written_off);
+        assert_eq!(counts, counted(of_pool()), "seats of {:?}", pool.key);
+        let shared: usize = pool.shares.values().map(|it| it.leases().count()).sum();
+        let grouped = of_pool().filter(|(_, it)| it.share_key().is_some());
+        assert_eq!(shared, grouped.count(), "shares of {:?}", pool.key);
         assert_eq!(pool.held, held, "leases held of {:?}", pool.key);
         assert_eq!(
             state.deadlines.count(index),
@@ -60,6 +55,29 @@ fn full_count(state: &State) {
     }
     let by_client: usize = state.leases_by_client.values().sum();
     assert_eq!(by_client, state.leases.len(), "leases per client");
+}
+
+/// Seats out, borrowed and written off, from the leases alone: of each group the largest (L10).
+fn counted<'a>(
+    leases: impl Iterator<Item = (&'a LeaseId, &'a Box<LeaseEntry>)>,
+) -> (u64, u64, u64) {
+    let mut groups: BTreeMap<_, [u32; 3]> = BTreeMap::new();
+    for (id, entry) in leases {
+        let group = match entry.share_key() {
+            Some(key) => Ok(key),
+            None => Err(*id),
+        };
+        let largest = groups.entry(group).or_default();
+        let counts = match entry.borrowed {
+            Some(it) if it.written_off => [false, false, true],
+            it => [true, it.is_some(), false],
+        };
+        for (largest, counts) in largest.iter_mut().zip(counts) {
+            *largest = (*largest).max(if counts { entry.seats } else { 0 });
+        }
+    }
+    let sum = |of: usize| groups.values().map(|largest| u64::from(largest[of])).sum();
+    (sum(0), sum(1), sum(2))
 }
 
 /// Above this the full count would make tests of large pools quadratic.

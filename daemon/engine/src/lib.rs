@@ -30,6 +30,7 @@ pub mod record;
 mod release;
 mod renew;
 mod room;
+mod share;
 mod state;
 mod step;
 mod trouble;

@@ -5,11 +5,10 @@
 use std::sync::Arc;
 
 use usher_protocol::{
-    documents::license::{Feature, Grouping, VerifiedLicense},
+    documents::license::VerifiedLicense,
     ids::Fingerprint,
     names::LicenseId,
     refusal::{Refusal, RefusalCode},
-    time::DurationMs,
     wire::Environment,
 };
 
@@ -35,7 +34,6 @@ impl Engine {
             return Ok(self.installed(license));
         }
         self.check_site(license)?;
-        check_understood(license)?;
         self.check_root(license, root_confirmed)?;
         self.check_serial(license)?;
         self.check_revoked(license)?;
@@ -229,18 +227,6 @@ impl Engine {
             issued_newest: license.issued,
         };
         self.record(step, Record::PutMark(mark));
-    }
-}
-
-/// T7: what is not built is refused, never half-obeyed.
-fn check_understood(license: &VerifiedLicense) -> Result<(), Box<Refusal>> {
-    let beyond = |it: &&Feature| it.grouping != Grouping::Process || it.overdraft > 0;
-    match license.features.iter().find(beyond) {
-        None => Ok(()),
-        Some(feature) => Err(not_installed(format!(
-            "`{}` uses borrowing, grouping or overdraft, which needs a newer usherd; install one, then add the license again",
-            feature.feature
-        ))),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Pools: the seats of one feature of one license, and how many of them are out.
 //!
-//! It counts. Who gets a seat is decided in `checkout.rs`.
+//! It counts. Who gets a seat is decided in `decide.rs`.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use usher_protocol::{
     documents::license::{Feature, VerifiedLicense},
@@ -11,7 +11,10 @@ use usher_protocol::{
     wire::{Checkout, Environment},
 };
 
-use crate::{overcommit::Excess, record::Borrowed};
+use crate::{
+    overcommit::Excess,
+    share::{Part, Share, ShareChange, ShareKey, Sum},
+};
 
 /// Where a pool stands in [`crate::state::State`]; stable within one life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,17 +97,23 @@ impl Terms {
 pub(crate) struct Pool {
     pub(crate) key: PoolKey,
     pub(crate) terms: Option<Terms>,
-    /// Seats out.
+    /// Seats out, those of a share once.
     pub(crate) out: u64,
     /// Of those, the borrowed ones (L10).
     pub(crate) borrowed: u64,
     /// Seats of borrowed leases that were written off: they count against the signed allowance, and
     /// no more as out (L10).
     pub(crate) written_off: u64,
+    /// Volatile: seats offered to waiters, counted by `offer.rs` (L9).
+    pub(crate) offered: u64,
+    /// Volatile: seats that stay with their last holders for a while, counted by `linger.rs`.
+    pub(crate) lingering: u64,
     /// Leases held since the restart and not yet heard of (L4).
     pub(crate) held: u32,
     /// Stands while more is out than there is (L7).
     pub(crate) excess: Option<Excess>,
+    /// What its leases share; one that shares with nobody is not in here.
+    pub(crate) shares: BTreeMap<ShareKey, Share>,
 }
 
 impl Pool {
@@ -116,8 +125,11 @@ impl Pool {
             out: 0,
             borrowed: 0,
             written_off: 0,
+            offered: 0,
+            lingering: 0,
             held: 0,
             excess: None,
+            shares: BTreeMap::new(),
         }
     }
 
@@ -129,62 +141,104 @@ impl Pool {
         }
     }
 
-    /// Seats that may still be granted.
+    /// Seats that may be out, with those signed beyond the pool; none is unlimited.
+    pub(crate) fn seats_and_overdraft(&self) -> Option<u64> {
+        let overdraft = self.terms.as_ref().map(|terms| terms.feature().overdraft);
+        let seats = u64::from(self.seats()?);
+        Some(seats + u64::from(overdraft.unwrap_or_default()))
+    }
+
+    /// Seats out beyond the pool, whether signed as overdraft or not.
+    pub(crate) fn overdraft_used(&self) -> u64 {
+        self.seats()
+            .map_or(0, |seats| self.out.saturating_sub(u64::from(seats)))
+    }
+
+    /// How many of a new lease's seats are beyond the pool.
+    pub(crate) fn overdraft_of(&self, share: Option<&ShareKey>, seats: u32) -> u32 {
+        let of_share = self.share(share).map_or(0, |share| share.sum().seats());
+        let seats_new = u64::from(seats.saturating_sub(of_share));
+        let Some(total) = self.seats() else { return 0 };
+        let beyond = (self.out + seats_new).saturating_sub(u64::from(total));
+        u32::try_from(beyond.min(seats_new)).unwrap_or(seats)
+    }
+
+    /// Seats that may still be granted to anybody.
     pub(crate) fn free(&self) -> u64 {
-        match self.seats() {
-            Some(seats) => u64::from(seats).saturating_sub(self.out),
+        match self.seats_and_overdraft() {
+            Some(seats) => seats.saturating_sub(self.out + self.offered + self.lingering),
             None => u64::MAX,
         }
     }
 
-    /// How many more are out than there are; a removed license's leases merely run out.
+    /// How many more are out than may be; a removed license's leases merely run out (L7).
     pub(crate) fn seats_over(&self) -> u64 {
-        match self.terms.as_ref().map(|terms| terms.feature().seats) {
-            Some(Some(seats)) => self.out.saturating_sub(u64::from(seats)),
+        match (&self.terms, self.seats_and_overdraft()) {
+            (Some(_), Some(seats)) => self.out.saturating_sub(seats),
             _ => 0,
         }
     }
 
-    /// A lease goes out.
-    fn take(&mut self, lease: LeaseId, seats: u32) {
-        self.out += u64::from(seats);
-        if let Some(excess) = &mut self.excess {
-            excess.add(lease, seats);
-        }
-    }
-
-    /// A lease comes back.
-    fn give_back(&mut self, lease: LeaseId, seats: u32) {
-        self.out = self.out.saturating_sub(u64::from(seats));
-        if let Some(excess) = &mut self.excess {
-            excess.remove(lease);
-        }
+    /// What one share of it costs.
+    pub(crate) fn share(&self, key: Option<&ShareKey>) -> Option<&Share> {
+        self.shares.get(key?)
     }
 
     /// A lease begins to count: against the pool, or, written off, against the allowance (L10).
-    pub(crate) fn enter(&mut self, lease: LeaseId, seats: u32, borrowed: Option<Borrowed>) {
-        match borrowed {
-            Some(it) if it.written_off => self.written_off += u64::from(seats),
-            other => {
-                self.borrowed += other.map_or(0, |_| u64::from(seats));
-                self.take(lease, seats);
-            }
-        }
+    pub(crate) fn enter(&mut self, key: Option<ShareKey>, part: Part) -> ShareChange {
+        let Some(key) = key else {
+            return self.count(Sum::default(), Sum::of(part));
+        };
+        let share = self.shares.entry(key).or_default();
+        let before = share.sum();
+        share.enter(part);
+        let after = share.sum();
+        self.count(before, after)
     }
 
     /// A lease counts so no more.
-    pub(crate) fn leave(&mut self, lease: LeaseId, seats: u32, borrowed: Option<Borrowed>) {
-        match borrowed {
-            Some(it) if it.written_off => self.written_off -= u64::from(seats),
-            other => {
-                self.borrowed -= other.map_or(0, |_| u64::from(seats));
-                self.give_back(lease, seats);
-            }
+    pub(crate) fn leave(&mut self, key: Option<ShareKey>, part: Part) -> ShareChange {
+        let Some(key) = key else {
+            return self.count(Sum::of(part), Sum::default());
+        };
+        let share = self.shares.entry(key.clone()).or_default();
+        let before = share.sum();
+        share.leave(part);
+        let after = share.sum();
+        if share.is_over() {
+            self.shares.remove(&key);
         }
+        self.count(before, after)
+    }
+
+    /// Whether the renewals of a share of this age are refused because more is out than may be (L7).
+    pub(crate) fn refuses(&self, oldest: LeaseId) -> bool {
+        let excess = self.excess.as_ref();
+        excess.is_some_and(|excess| excess.refuses(oldest))
     }
 
     /// Seats out as the wire has them.
     pub(crate) fn out_u32(&self) -> u32 {
         u32::try_from(self.out).unwrap_or(u32::MAX)
+    }
+
+    fn count(&mut self, before: Sum, after: Sum) -> ShareChange {
+        let moved = |count: u64, from: u32, to: u32| count - u64::from(from) + u64::from(to);
+        self.out = moved(self.out, before.seats(), after.seats());
+        self.borrowed = moved(self.borrowed, before.borrowed, after.borrowed);
+        self.written_off = moved(self.written_off, before.written_off, after.written_off);
+        let change = ShareChange {
+            before: before.standing,
+            after: after.standing,
+        };
+        if let Some(excess) = self
+            .excess
+            .as_mut()
+            .filter(|_| change.before != change.after)
+        {
+            before.standing.map(|it| excess.remove(it.oldest));
+            after.standing.map(|it| excess.add(it.oldest, it.seats));
+        }
+        change
     }
 }

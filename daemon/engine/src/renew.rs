@@ -187,10 +187,11 @@ impl Engine {
         }
         let pool = self.state.pool(entry.pool);
         let right = self.terms_for_renewal(step, pool, entry.version, wish)?;
-        match &pool.excess {
-            Some(excess) if excess.refuses(id) => Err(Self::overcommitted(pool)),
-            _ => Ok(right),
+        let share = self.state.standing(id);
+        if share.is_some_and(|share| pool.refuses(share.oldest)) {
+            return Err(Self::overcommitted(pool));
         }
+        Ok(right)
     }
 
     fn lease(&self, step: &Step, id: LeaseId, token: Token, right: DurationMs) -> Option<Lease> {

@@ -30,6 +30,7 @@ use crate::{
     record::{
         Borrowed, EnrolledClient, LeaseRecord, Mark, Record, Suspension, SuspensionKey, Trouble,
     },
+    share::{Part, Share, ShareChange, ShareKey, Standing, Sum},
 };
 
 /// A lease that is out.
@@ -56,6 +57,22 @@ pub(crate) struct LeaseEntry {
     pub(crate) chain: Option<Chain>,
     /// Volatile: heard of in this life (L4).
     pub(crate) heard: bool,
+}
+
+impl LeaseEntry {
+    /// What it shares its seats by.
+    pub(crate) fn share_key(&self) -> Option<ShareKey> {
+        ShareKey::of(self.grouping, Some(self.client), &self.holder)
+    }
+
+    fn part(&self, lease: LeaseId) -> Part {
+        Part {
+            lease,
+            seats: self.seats,
+            borrowed: self.borrowed,
+            evicted: self.evicted.is_some(),
+        }
+    }
 }
 
 /// Everything that the store knows, indexed for the questions asked of it.
@@ -135,6 +152,29 @@ impl State {
         &self.pools[index.0]
     }
 
+    /// A pool whose volatile counts change; the durable ones change by records alone.
+    pub(crate) fn pool_mut(&mut self, index: PoolIndex) -> &mut Pool {
+        &mut self.pools[index.0]
+    }
+
+    /// The share of a lease: itself alone, unless it was granted in a group. None has nothing out.
+    pub(crate) fn standing(&self, id: LeaseId) -> Option<Standing> {
+        let entry = self.leases.get(&id)?;
+        let share = self.pool(entry.pool).share(entry.share_key().as_ref());
+        share
+            .map_or_else(|| Sum::of(entry.part(id)), Share::sum)
+            .standing
+    }
+
+    /// The leases that share the seats of one, itself included.
+    pub(crate) fn sharing(&self, id: LeaseId) -> Vec<LeaseId> {
+        let share = self.leases.get(&id).and_then(|entry| {
+            let pool = self.pool(entry.pool);
+            pool.share(entry.share_key().as_ref())
+        });
+        share.map_or_else(|| vec![id], |share| share.leases().collect())
+    }
+
     /// Every pool of this life.
     pub(crate) fn pools(&self) -> impl Iterator<Item = (PoolIndex, &Pool)> {
         let indexed = self.pools.iter().enumerate();
@@ -175,16 +215,21 @@ impl State {
 
     fn put_lease(&mut self, record: &LeaseRecord) {
         if let Some(entry) = self.leases.get_mut(&record.id) {
+            let before = entry.part(record.id);
             // What a lease was granted for never changes; only these do.
             entry.length_ms_longest = record.length_ms_longest;
             entry.evicted = record.evicted.as_deref().map(Box::from);
             entry.forked = record.forked;
-            let (pool, before) = (entry.pool, entry.borrowed);
-            if before != record.borrowed {
-                entry.borrowed = record.borrowed;
-                self.pools[pool.0].leave(record.id, record.seats, before);
-                self.pools[pool.0].enter(record.id, record.seats, record.borrowed);
-                self.settle(pool);
+            entry.borrowed = record.borrowed;
+            let (pool, key, after) = (entry.pool, entry.share_key(), entry.part(record.id));
+            if before != after {
+                let left = self.pools[pool.0].leave(key.clone(), before);
+                let entered = self.pools[pool.0].enter(key, after);
+                let change = ShareChange {
+                    before: left.before,
+                    after: entered.after,
+                };
+                self.moved(pool, change);
             }
             return;
         }
@@ -194,36 +239,47 @@ impl State {
             environment: record.environment,
             feature: record.feature.clone(),
         });
-        self.pools[pool.0].enter(record.id, record.seats, record.borrowed);
         if record.borrowed.is_some() {
             self.borrowed.insert(record.id);
         }
-        self.pools[pool.0].held += 1;
         self.by_nonce
             .insert((record.client, record.nonce), record.id);
         *self.leases_by_client.entry(record.client).or_default() += 1;
-        self.leases
-            .insert(record.id, Box::new(entry_of(record, pool)));
-        self.settle(pool);
+        let entry = entry_of(record, pool);
+        let (key, part) = (entry.share_key(), entry.part(record.id));
+        self.leases.insert(record.id, Box::new(entry));
+        self.pools[pool.0].held += 1;
+        let change = self.pools[pool.0].enter(key, part);
+        self.moved(pool, change);
     }
 
     fn drop_lease(&mut self, id: LeaseId) {
-        let Some(entry) = self.leases.remove(&id) else {
+        let Some(entry) = self.leases.get(&id) else {
             return;
         };
-        self.deadlines.place(entry.pool, id, entry.deadline, None);
-        self.by_nonce.remove(&(entry.client, entry.nonce));
+        let (index, client) = (entry.pool, entry.client);
+        self.deadlines.place(index, id, entry.deadline, None);
+        self.by_nonce.remove(&(client, entry.nonce));
         self.borrowed.remove(&id);
-        if let Some(count) = self.leases_by_client.get_mut(&entry.client) {
+        let pool = &mut self.pools[index.0];
+        pool.held -= u32::from(!entry.heard);
+        let change = pool.leave(entry.share_key(), entry.part(id));
+        // Its holder may be who counted for the rules: it is asked about before it is forgotten.
+        self.moved(index, change);
+        self.leases.remove(&id);
+        if let Some(count) = self.leases_by_client.get_mut(&client) {
             *count -= 1;
             if *count == 0 {
-                self.leases_by_client.remove(&entry.client);
+                self.leases_by_client.remove(&client);
             }
         }
-        let pool = &mut self.pools[entry.pool.0];
-        pool.leave(id, entry.seats, entry.borrowed);
-        pool.held -= u32::from(!entry.heard);
-        self.settle(entry.pool);
+    }
+
+    /// Tells everybody who counts by shares. The leases that a change names are all still known.
+    fn moved(&mut self, index: PoolIndex, change: ShareChange) {
+        if change.before != change.after {
+            self.settle(index);
+        }
     }
 
     fn put_license(&mut self, license: &Arc<VerifiedLicense>) {
@@ -290,11 +346,17 @@ impl State {
             pool.excess = None;
             return;
         }
-        let leases = &self.leases;
+        let (leases, shares) = (&self.leases, &pool.shares);
         let excess = pool.excess.get_or_insert_with(|| {
+            let alone = leases
+                .iter()
+                .filter(|(_, entry)| entry.pool == index && entry.grouping == Grouping::Process);
+            let alone = alone.map(|(id, entry)| Sum::of(entry.part(*id)));
+            let standings = alone.chain(shares.values().map(Share::sum));
             let mut excess = Excess::default();
-            let of_pool = leases.iter().filter(|(_, entry)| entry.pool == index);
-            of_pool.for_each(|(id, entry)| excess.add(*id, entry.seats));
+            standings
+                .filter_map(|sum| sum.standing)
+                .for_each(|it| excess.add(it.oldest, it.seats));
             excess
         });
         excess.settle(seats_over);

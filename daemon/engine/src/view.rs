@@ -169,12 +169,12 @@ impl Engine {
 
     fn pool_view(&self, pool: &Pool) -> PoolView {
         PoolView {
-            overdraft_used: 0,
+            overdraft_used: u32_of(pool.overdraft_used()),
             suspended: None,
-            written_off: 0,
-            borrowed: 0,
-            lingering: 0,
-            offered: 0,
+            written_off: u32_of(pool.written_off),
+            borrowed: u32_of(pool.borrowed),
+            lingering: u32_of(pool.lingering),
+            offered: u32_of(pool.offered),
             vendor: self.vendor_name(pool.key.root),
             view: feature_view(pool),
             overcommitted: pool.excess.is_some(),
@@ -186,7 +186,7 @@ impl Engine {
         let key = &self.state.pool(entry.pool).key;
         LeaseView {
             borrowed_until: None,
-            sharing: 1,
+            sharing: self.sharing_with(entry),
             id,
             feature: format!("{}/{}", self.vendor_name(key.root), key.feature),
             license: key.license.clone(),
@@ -203,6 +203,12 @@ impl Engine {
                 .map_or_else(Default::default, |it| it.since(step.now.boot)),
             note: note(entry),
         }
+    }
+
+    fn sharing_with(&self, entry: &LeaseEntry) -> u32 {
+        let pool = self.state.pool(entry.pool);
+        let share = pool.share(entry.share_key().as_ref());
+        share.map_or(1, |share| u32_of(share.count() as u64))
     }
 
     /// The name people know; the root's first digits when none is pinned.
@@ -225,7 +231,7 @@ fn feature_view(pool: &Pool) -> FeatureView {
         overdraft: feature.map_or(0, |it| it.overdraft),
         borrow_ms_max: feature.map_or(DurationMs::ZERO, |it| it.borrow_ms_max),
         reserved_idle: 0,
-        kept: 0,
+        kept: u32_of(pool.offered + pool.lingering),
         queued: 0,
         suspended: false,
         feature: pool.key.feature.clone(),
@@ -236,6 +242,10 @@ fn feature_view(pool: &Pool) -> FeatureView {
         out: pool.out_u32(),
         expires: feature.and_then(|it| it.expires),
     }
+}
+
+fn u32_of(seats: u64) -> u32 {
+    u32::try_from(seats).unwrap_or(u32::MAX)
 }
 
 fn note(entry: &LeaseEntry) -> Option<String> {

@@ -3,6 +3,7 @@
 
 mod borrow;
 mod clock;
+mod group;
 mod lease;
 mod license;
 mod model;

@@ -1,0 +1,315 @@
+//! Grouping: leases that share seats, and what they cost (L2, L7, L10).
+
+use super::*;
+use crate::record::What;
+
+const GROUPS: [Grouping; 4] = [
+    Grouping::Host,
+    Grouping::UserHost,
+    Grouping::User,
+    Grouping::Display,
+];
+
+fn grouped(grouping: Grouping, seats: u32, serial: u64) -> Arc<VerifiedLicense> {
+    let mut solver = feature("solver", Some(seats));
+    solver.grouping = grouping;
+    solver.claimed_user = grouping == Grouping::User;
+    signed(&license("acme-1", serial, vec![solver]))
+}
+
+fn world_of(grouping: Grouping, seats: u32) -> World {
+    let mut world = World::new();
+    world.install(&grouped(grouping, seats, 1)).unwrap();
+    world
+}
+
+fn asks(nonce: u8, user: &str, seats: u32) -> Checkout {
+    let mut checkout = wants(nonce);
+    checkout.seats = seats;
+    checkout.holder.user = user.to_owned();
+    checkout.holder.process = u32::from(nonce);
+    checkout
+}
+
+fn release(world: &mut World, client: u8, lease: &Lease, nonce: u8) {
+    world
+        .release(client, lease, nonce, link(nonce, nonce + 100))
+        .unwrap();
+}
+
+#[test]
+fn processes_of_a_group_have_leases_of_their_own_and_one_seat() {
+    for grouping in GROUPS {
+        let mut world = world_of(grouping, 1);
+        let first = world.checkout(10, 1).unwrap();
+        let second = world.checkout(10, 2).unwrap();
+        assert_ne!(first.lease.id, second.lease.id);
+        assert_eq!(second.lease.grouping, grouping);
+        assert_eq!(
+            (second.seats_out, world.seats_out()),
+            (1, 1),
+            "{grouping:?}"
+        );
+        refused(
+            world.checkout_with(11, asks(3, "bob", 1)),
+            RefusalCode::NoSeat,
+        );
+        release(&mut world, 10, &first.lease, 1);
+        assert_eq!(world.seats_out(), 1, "its last lease is out");
+        release(&mut world, 10, &second.lease, 2);
+        assert_eq!(world.seats_out(), 0);
+        world.checkout_with(11, asks(3, "bob", 1)).unwrap();
+    }
+}
+
+#[test]
+fn without_grouping_each_process_has_its_own_seat() {
+    let mut world = world_of(Grouping::Process, 1);
+    world.checkout(10, 1).unwrap();
+    refused(world.checkout(10, 2), RefusalCode::NoSeat);
+}
+
+#[test]
+fn a_user_shares_across_hosts_where_the_vendor_signed_for_that_alone() {
+    let mut world = world_of(Grouping::User, 1);
+    world.checkout(10, 1).unwrap();
+    world.checkout(11, 2).unwrap();
+    world.checkout_with(12, asks(3, "ADA", 1)).unwrap();
+    assert_eq!(world.seats_out(), 1);
+    let mut world = world_of(Grouping::UserHost, 1);
+    world.checkout(10, 1).unwrap();
+    refused(world.checkout(11, 2), RefusalCode::NoSeat);
+    refused(
+        world.checkout_with(10, asks(3, "bob", 1)),
+        RefusalCode::NoSeat,
+    );
+}
+
+#[test]
+fn a_share_costs_the_largest_of_its_leases_once() {
+    let mut world = world_of(Grouping::Host, 5);
+    let three = world.checkout_with(10, asks(1, "ada", 3)).unwrap().lease;
+    world.checkout_with(10, asks(2, "ada", 2)).unwrap();
+    assert_eq!(world.seats_out(), 3);
+    // More than the share has costs the difference.
+    world.checkout_with(11, asks(3, "bob", 1)).unwrap();
+    refused(
+        world.checkout_with(10, asks(4, "ada", 5)),
+        RefusalCode::NoSeat,
+    );
+    let four = world.checkout_with(10, asks(5, "ada", 4)).unwrap().lease;
+    assert_eq!(world.seats_out(), 5);
+    release(&mut world, 10, &four, 5);
+    assert_eq!(world.seats_out(), 4);
+    release(&mut world, 10, &three, 1);
+    assert_eq!(world.seats_out(), 3);
+    assert_eq!(
+        world.checkout_with(10, asks(6, "ada", 6)).unwrap_err().code,
+        RefusalCode::TooManySeats
+    );
+}
+
+#[test]
+fn shares_are_the_same_after_a_restart() {
+    for grouping in GROUPS {
+        let mut world = world_of(grouping, 4);
+        let first = world.checkout_with(10, asks(1, "ada", 2)).unwrap().lease;
+        world.checkout_with(10, asks(2, "ada", 1)).unwrap();
+        world.checkout_with(11, asks(3, "bob", 1)).unwrap();
+        for lived in [3, 2] {
+            assert_eq!(world.seats_out(), lived);
+            let sharing = |world: &mut World| {
+                let ask = AdminAsk::Leases {
+                    after: None,
+                    count_max: 9,
+                };
+                match world.admin(ask) {
+                    Ok(Answer::Leases(views)) => {
+                        views.iter().map(|it| it.sharing).collect::<Vec<_>>()
+                    }
+                    other => panic!("{other:?}"),
+                }
+            };
+            let before = sharing(&mut world);
+            world.restart();
+            assert_eq!(world.seats_out(), lived, "{grouping:?}");
+            assert_eq!(sharing(&mut world), before);
+            // It fits in, although the holder is not heard of yet.
+            let held = world.checkout_with(10, asks(4, "ada", 1)).unwrap().lease;
+            assert_eq!(world.seats_out(), lived);
+            release(&mut world, 10, &held, 4);
+            if lived == 3 {
+                release(&mut world, 10, &first, 1);
+            }
+            world.pass(61_000);
+        }
+    }
+}
+
+#[test]
+fn leases_do_not_move_when_a_license_changes_its_grouping() {
+    let mut world = world_of(Grouping::Process, 4);
+    world.checkout(10, 1).unwrap();
+    world.checkout(10, 2).unwrap();
+    world.install(&grouped(Grouping::Host, 4, 2)).unwrap();
+    assert_eq!(world.seats_out(), 2);
+    world.checkout(10, 3).unwrap();
+    world.checkout(10, 4).unwrap();
+    assert_eq!(world.seats_out(), 3);
+    world.install(&grouped(Grouping::UserHost, 4, 3)).unwrap();
+    world.checkout(10, 5).unwrap();
+    assert_eq!(world.seats_out(), 4);
+    world.restart();
+    assert_eq!(world.seats_out(), 4);
+}
+
+#[test]
+fn a_share_is_joined_in_its_own_pool() {
+    let mut world = World::new();
+    let mut early = feature("solver", Some(1));
+    early.grouping = Grouping::Host;
+    let mut late = early.clone();
+    early.expires = Some(WallMs(ISSUED.0 + 30 * DAY));
+    late.seats = Some(2);
+    let late = license("b-late", 1, vec![late]);
+    world
+        .install(&signed(&license("a-early", 1, vec![early])))
+        .unwrap();
+    world.install(&signed(&late)).unwrap();
+    let drawn = |world: &mut World, client, nonce, seats| {
+        let promise = world.checkout_with(client, asks(nonce, "ada", seats));
+        promise.unwrap().lease
+    };
+    let first = drawn(&mut world, 10, 1, 1);
+    assert_eq!(drawn(&mut world, 11, 2, 1).license.as_str(), "b-late");
+    release(&mut world, 10, &first, 1);
+    // Another pool would come first; the share needs no seat.
+    assert_eq!(drawn(&mut world, 11, 3, 1).license.as_str(), "b-late");
+    assert_eq!(drawn(&mut world, 11, 4, 2).license.as_str(), "b-late");
+    assert_eq!(world.seats_out(), 2);
+}
+
+#[test]
+fn l7_an_overcommitted_pool_refuses_the_newest_shares_as_a_whole() {
+    let mut world = world_of(Grouping::Host, 3);
+    let old = world.checkout(10, 1).unwrap().lease;
+    let middle = world.checkout(11, 2).unwrap().lease;
+    let new = world.checkout(12, 3).unwrap().lease;
+    // The newest lease of all, in the oldest share.
+    let newest = world.checkout(10, 4).unwrap().lease;
+    let middle_too = world.checkout(11, 5).unwrap().lease;
+    world.install(&grouped(Grouping::Host, 1, 2)).unwrap();
+    world.renew(10, &old, 1, link(1, 9)).unwrap();
+    world.renew(10, &newest, 4, link(4, 9)).unwrap();
+    for (client, lease, nonce) in [(11, &middle, 2), (12, &new, 3), (11, &middle_too, 5)] {
+        refused(
+            world.renew(client, lease, nonce, link(nonce, 9)),
+            RefusalCode::Overcommitted,
+        );
+    }
+    // What fits into a share that stays takes no seat; one that is to go takes nobody in.
+    world.checkout(10, 6).unwrap();
+    refused(world.checkout(11, 7), RefusalCode::Overcommitted);
+    refused(world.checkout(13, 8), RefusalCode::Overcommitted);
+    assert_eq!(world.seats_out(), 3, "nothing is cut");
+    world.restart();
+    refused(
+        world.renew(11, &middle_too, 5, link(5, 9)),
+        RefusalCode::Overcommitted,
+    );
+    // The oldest lease of the oldest share ends: its age is now that of the next one.
+    release(&mut world, 10, &old, 1);
+    refused(
+        world.renew(10, &newest, 4, link(9, 8)),
+        RefusalCode::Overcommitted,
+    );
+    release(&mut world, 12, &new, 3);
+    world.renew(11, &middle, 2, link(2, 9)).unwrap();
+    world.renew(11, &middle_too, 5, link(5, 9)).unwrap();
+}
+
+#[test]
+fn l7_an_evicted_share_is_out_until_all_its_leases_are_acknowledged() {
+    let mut world = world_of(Grouping::Host, 1);
+    let first = world.checkout(10, 1).unwrap().lease;
+    let second = world.checkout(10, 2).unwrap().lease;
+    world
+        .admin(AdminAsk::Evict {
+            lease: second.id,
+            reason: "needed by ops".to_owned(),
+            cool_down_ms: None,
+        })
+        .unwrap();
+    let flagged = world.events.iter().rev().take(2).map(|it| match &it.what {
+        What::Changed(lease) => lease.evicted.clone(),
+        other => panic!("{other:?}"),
+    });
+    assert!(flagged.flatten().eq(["needed by ops", "needed by ops"]));
+    for (lease, nonce) in [(&first, 1), (&second, 2)] {
+        refused(
+            world.renew(10, lease, nonce, link(nonce, 9)),
+            RefusalCode::Evicted,
+        );
+    }
+    // Else a share would never end.
+    refused(world.checkout(10, 3), RefusalCode::Evicted);
+    world.restart();
+    release(&mut world, 10, &second, 2);
+    refused(world.checkout(11, 4), RefusalCode::NoSeat);
+    refused(world.checkout(10, 5), RefusalCode::Evicted);
+    release(&mut world, 10, &first, 1);
+    world.checkout(11, 6).unwrap();
+}
+
+#[test]
+fn a4_the_earliest_free_seat_is_the_last_of_its_shares_leases() {
+    let mut world = world_of(Grouping::Host, 1);
+    world.checkout(10, 1).unwrap();
+    world.pass(60_000);
+    world.checkout(10, 2).unwrap();
+    let refusal = refused(world.checkout(11, 3), RefusalCode::NoSeat);
+    assert_eq!(refusal.earliest_free_ms, Some(DurationMs(R + G)));
+    world.run(R + G - 1);
+    refused(world.checkout(11, 4), RefusalCode::NoSeat);
+    world.run(1);
+    world.checkout(11, 5).unwrap();
+}
+
+#[test]
+fn overdraft_is_lent_counted_and_logged_apart() {
+    let mut world = World::new();
+    let mut solver = feature("solver", Some(2));
+    solver.overdraft = 2;
+    world
+        .install(&signed(&license("acme-1", 1, vec![solver.clone()])))
+        .unwrap();
+    world.checkout(10, 1).unwrap();
+    let across = world.checkout_with(11, asks(2, "ada", 2)).unwrap().lease;
+    let overdraft = |world: &World| match &world.events.last().unwrap().what {
+        What::Granted(lease) => lease.overdraft_seats,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(overdraft(&world), 1);
+    world.checkout(12, 3).unwrap();
+    assert_eq!(overdraft(&world), 1);
+    let pool = world.status().pools.remove(0);
+    assert_eq!((pool.overdraft_used, pool.view.out), (2, 4));
+    assert!(!pool.overcommitted, "as signed");
+    refused(world.checkout(13, 4), RefusalCode::NoSeat);
+    refused(
+        world.checkout_with(13, asks(5, "ada", 5)),
+        RefusalCode::TooManySeats,
+    );
+    world.restart();
+    world.renew(11, &across, 2, link(2, 9)).unwrap();
+    assert_eq!(world.status().pools[0].overdraft_used, 2);
+    // L7: beyond seats and overdraft, and no sooner.
+    solver.overdraft = 1;
+    world
+        .install(&signed(&license("acme-1", 2, vec![solver])))
+        .unwrap();
+    assert!(world.status().pools[0].overcommitted);
+    world.release(11, &across, 2, link(9, 8)).unwrap();
+    let pool = world.status().pools.remove(0);
+    assert_eq!((pool.overdraft_used, pool.overcommitted), (0, false));
+}
