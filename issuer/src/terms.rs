@@ -56,6 +56,7 @@ impl FeatureTerms {
     fn set(&mut self, option: &str, value: &str) -> Result<(), String> {
         let wrong = |error: &dyn std::fmt::Display| format!("`{option}={value}`: {error}");
         let length = || value.parse::<DurationMs>().map_err(|error| wrong(&error));
+        let switch = || value.parse::<bool>().map_err(|_| "expected true or false");
         match option {
             "version" => self.version = Some(value.parse().map_err(|error| wrong(&error))?),
             "starts" => self.starts = Some(first_moment(value)?),
@@ -66,8 +67,8 @@ impl FeatureTerms {
             "borrow-max" => self.borrow_max = length()?,
             "overdraft" => self.overdraft = value.parse().map_err(|error| wrong(&error))?,
             "grouping" => self.grouping = grouping(value)?,
-            "claimed-user" => self.claimed_user = value.parse().map_err(|error| wrong(&error))?,
-            "early-return" => self.early_return = value.parse().map_err(|error| wrong(&error))?,
+            "claimed-user" => self.claimed_user = switch().map_err(|error| wrong(&error))?,
+            "early-return" => self.early_return = switch().map_err(|error| wrong(&error))?,
             "write-off" => self.write_off = value.parse().map_err(|error| wrong(&error))?,
             _ => {
                 return Err(format!(
@@ -182,6 +183,36 @@ mod tests {
     }
 
     #[test]
+    fn terms_say_who_shares_and_what_becomes_of_borrows() {
+        let terms: FeatureTerms = "solver:10,borrow-max=7d,early-return=true,write-off=2,\
+            overdraft=3,grouping=user,claimed-user=true"
+            .parse()
+            .unwrap();
+        let feature = terms.into_feature(WallMs(0), WallMs(1));
+        assert_eq!(feature.borrow_ms_max, DurationMs::days(7));
+        assert!(feature.early_return);
+        assert_eq!((feature.write_off, feature.overdraft), (2, 3));
+        assert_eq!(feature.grouping, Grouping::User);
+        assert!(feature.claimed_user);
+    }
+
+    #[test]
+    fn every_option_is_known_and_said_in_the_help() {
+        use clap::CommandFactory;
+        let mut cli = crate::cli::Cli::command();
+        let new = ["license", "new"].iter().fold(&mut cli, |command, verb| {
+            command.find_subcommand_mut(verb).unwrap()
+        });
+        let help = new.render_long_help().to_string();
+        for option in OPTIONS {
+            let error = format!("solver:1,{option}=?").parse::<FeatureTerms>();
+            // Only what is unknown is answered with the list of what is known.
+            assert!(!error.unwrap_err().contains("known are"), "{option}");
+            assert!(help.contains(option), "{option}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (text, words) in [
             ("solver", "expected NAME:SEATS"),
@@ -193,6 +224,9 @@ mod tests {
                 "expected one of process, user-host",
             ),
             ("solver:1,expires=soon", "expected a day"),
+            ("solver:1,early-return=yes", "expected true or false"),
+            ("solver:1,claimed-user=1", "expected true or false"),
+            ("solver:1,write-off=-1", "`write-off=-1`"),
         ] {
             let error = text.parse::<FeatureTerms>().unwrap_err();
             assert!(error.contains(words), "{text}: {error}");

@@ -108,6 +108,30 @@ fn a_license_goes_the_whole_way() {
 }
 
 #[test]
+fn every_term_reaches_the_license() {
+    let vendor = Vendor::new();
+    let terms = "mesher:4,borrow-max=7d,early-return=true,write-off=2,grouping=user,\
+                 claimed-user=true,overdraft=1";
+    let path = vendor.license("acme.lic", &["--feature", terms]);
+    let shown = vendor.run(&["license", "show", "--json", path.to_str().unwrap()]);
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let mesher = &shown["features"][1];
+    assert_eq!(mesher["borrow_ms_max"], 604_800_000);
+    assert_eq!(mesher["early_return"], true);
+    assert_eq!(mesher["write_off"], 2);
+    assert_eq!(mesher["grouping"], "user");
+    assert_eq!(mesher["claimed_user"], true);
+    assert_eq!(mesher["overdraft"], 1);
+    // Half of it makes no sense, and nothing is signed then.
+    for half in ["mesher:4,grouping=user", "mesher:4,write-off=2"] {
+        let path = vendor.dir.with_file_name("half.lic");
+        let refused = vendor.try_license(&path, &["--feature", half]);
+        assert!(!refused.status.success(), "{refused:?}");
+        assert!(!path.exists());
+    }
+}
+
+#[test]
 fn serials_count_up_by_themselves_and_never_back() {
     let vendor = Vendor::new();
     vendor.license("one.lic", &["--license-id", "site-7"]);

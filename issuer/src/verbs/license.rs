@@ -273,6 +273,9 @@ struct ShownFeature<'a> {
     borrow_ms_max: u64,
     overdraft: u32,
     grouping: &'a str,
+    claimed_user: bool,
+    early_return: bool,
+    write_off: u32,
 }
 
 impl<'a> Shown<'a> {
@@ -309,6 +312,9 @@ impl<'a> ShownFeature<'a> {
             borrow_ms_max: feature.borrow_ms_max.0,
             overdraft: feature.overdraft,
             grouping: feature.grouping.as_str(),
+            claimed_user: feature.claimed_user,
+            early_return: feature.early_return,
+            write_off: feature.write_off,
         }
     }
 }

@@ -72,6 +72,10 @@ fn the_bounds_are_the_ones_of_the_code() {
             "seats in one checkout",
             limits::SEATS_PER_CHECKOUT_MAX as usize,
         ),
+        (
+            "features in one checkout of several",
+            limits::FEATURES_PER_CHECKOUT_MAX,
+        ),
     ] {
         let row = format!("| {text} | {bound} |");
         assert!(section("## Bounds").contains(&row), "{row}");

@@ -6,17 +6,19 @@ use std::fmt::Write as _;
 
 use data_encoding::HEXLOWER;
 use usher_protocol::{
+    ids::Nonce,
     refusal::{HolderView, Refusal, RefusalCode, RuleRef},
     time::{DurationMs, WallMs},
     wire::{
-        Attach, ClientFrame, FeatureView, Hello, Push, Release, Renew, Reply, Request, ServerFrame,
+        Attach, Borrow, Checkout, ClientFrame, FeatureView, Hello, Place, Push, Release, Renew,
+        Reply, Request, ServerFrame,
     },
 };
 
 use crate::samples::{
-    certificate, checkout, day, encoded, endorsement, grant, issuing, lease, lease_file, lease_id,
-    license_file, link, public, revocations, root, shown_lease_file, signed_lease, site,
-    site_request, welcome,
+    borrowed_lease, certificate, checkout, day, encoded, endorsement, grant, issuing, lease,
+    lease_file, lease_id, license_file, link, public, revocations, root, shown_lease_file,
+    signed_lease, site, site_request, welcome,
 };
 
 #[test]
@@ -84,6 +86,11 @@ fn signed_documents() {
     );
     add(&mut text, "lease body", &encoded(&lease()));
     add(&mut text, "lease", &encoded(&signed_lease()));
+    add(
+        &mut text,
+        "borrowed lease body",
+        &encoded(&borrowed_lease()),
+    );
     insta::assert_snapshot!("signed_documents", text);
 }
 
@@ -104,11 +111,11 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
         (
             "Request::Renew",
             Request::Renew(Renew {
-                idle_ms: None,
                 lease,
                 nonce,
                 link,
                 length_ms,
+                idle_ms: Some(DurationMs::minutes(30)),
             }),
         ),
         (
@@ -133,6 +140,32 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
             "Request::Endorsement",
             Request::Endorsement("acme-0042".parse().unwrap()),
         ),
+        (
+            "Request::CheckoutAll",
+            Request::CheckoutAll(vec![
+                Checkout {
+                    wait: true,
+                    ..checkout()
+                },
+                Checkout {
+                    nonce: Nonce([9; 16]),
+                    feature: "mesher".parse().unwrap(),
+                    wait: true,
+                    ..checkout()
+                },
+            ]),
+        ),
+        ("Request::Leave", Request::Leave(nonce)),
+        (
+            "Request::Borrow",
+            Request::Borrow(Borrow {
+                checkout: Checkout {
+                    length_ms: Some(DurationMs::days(7)),
+                    ..checkout()
+                },
+                wall: day(2026, 11, 22),
+            }),
+        ),
     ]
 }
 
@@ -144,6 +177,13 @@ pub(crate) fn replies() -> Vec<(&'static str, Reply)> {
         ("Reply::Holders", Reply::Holders(vec![holder_view()], 3)),
         ("Reply::Endorsement", Reply::Endorsement(endorsement())),
         ("Reply::Refused", Reply::Refused(refusal())),
+        ("Reply::Queued", Reply::Queued(place())),
+        (
+            "Reply::GrantedAll",
+            Reply::GrantedAll(vec![grant(), grant()]),
+        ),
+        ("Reply::Left", Reply::Left),
+        ("Reply::Returned", Reply::Returned(DurationMs::hours(25))),
     ]
 }
 
@@ -155,30 +195,49 @@ pub(crate) fn pushes() -> Vec<(&'static str, Push)> {
             "Push::Evicted",
             Push::Evicted(lease_id(), "needed elsewhere".to_owned()),
         ),
+        ("Push::Queued", Push::Queued(checkout().nonce, place())),
+        (
+            "Push::Offered",
+            Push::Offered(checkout().nonce, DurationMs::seconds(30)),
+        ),
+        (
+            "Push::Dismissed",
+            Push::Dismissed(
+                checkout().nonce,
+                Refusal::new(RefusalCode::Suspended, "not lent for now"),
+            ),
+        ),
     ]
+}
+
+fn place() -> Place {
+    Place {
+        position: 3,
+        waiting: 7,
+        expected_ms: Some(DurationMs::minutes(4)),
+    }
 }
 
 fn feature_view() -> FeatureView {
     FeatureView {
-        queued: 0,
-        reserved_idle: 0,
-        suspended: false,
-        borrow_ms_max: DurationMs::ZERO,
-        kept: 0,
-        overdraft: 0,
         feature: "solver".parse().unwrap(),
         license: "acme-0042".parse().unwrap(),
         environment: usher_protocol::wire::Environment::Test,
         version: None,
         seats: Some(10),
         out: 4,
+        overdraft: 1,
+        reserved_idle: 2,
+        kept: 3,
+        queued: 5,
+        borrow_ms_max: DurationMs::days(7),
+        suspended: true,
         expires: Some(day(2028, 1, 1)),
     }
 }
 
 fn holder_view() -> HolderView {
     HolderView {
-        borrowed: false,
         user: "ada".to_owned(),
         host: "ws01".to_owned(),
         display: None,
@@ -186,12 +245,12 @@ fn holder_view() -> HolderView {
         seats: 2,
         since: WallMs(1_795_000_000_000),
         free_in_ms: DurationMs::seconds(70),
+        borrowed: true,
     }
 }
 
 fn refusal() -> Refusal {
     Refusal {
-        earliest_because: None,
         code: RefusalCode::NoSeat,
         detail: "all 10 seats are out".to_owned(),
         rule: Some(RuleRef {
@@ -202,6 +261,7 @@ fn refusal() -> Refusal {
         holders: vec![holder_view()],
         holders_more: 1,
         earliest_free_ms: Some(DurationMs::seconds(70)),
+        earliest_because: Some("the lease of ada@ws01 ends".to_owned()),
         retry_after_ms: None,
         support: Some("Write to support@acme.example.".to_owned()),
     }

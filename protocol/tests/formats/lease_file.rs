@@ -12,17 +12,19 @@ use usher_protocol::{
 };
 
 use crate::samples::{
-    client, day, endorsement, issuing, lease, lease_file, public, root, shown_lease_file,
-    signed_lease, site,
+    borrowed_lease, client, day, endorsement, issuing, lease, lease_file, public, root,
+    shown_lease_file, signed_lease, site,
 };
 
 fn judged(lease: &Lease) -> LeaseError {
+    verdict(lease).unwrap_err()
+}
+
+fn verdict(lease: &Lease) -> Result<(), LeaseError> {
     let endorsement = VerifiedEndorsement::verify(&endorsement(), &public(&root())).unwrap();
     let signed = lease.sign(&site()).unwrap();
     let lease = VerifiedLease::verify(&signed, &endorsement.site).unwrap();
-    lease
-        .check_endorsed(&endorsement, &public(&client()))
-        .unwrap_err()
+    lease.check_endorsed(&endorsement, &public(&client()))
 }
 
 #[test]
@@ -183,6 +185,72 @@ fn a_lease_is_no_longer_than_its_license_allows() {
         LeaseError::OutlivesLicense {
             not_after: WallMs(expires.0 + 1),
             expires
+        }
+    );
+}
+
+#[test]
+fn l10_a_borrowed_lease_is_bound_by_the_longest_borrow_and_no_other() {
+    // The mesher's leases last an hour at most, its borrows a week.
+    let week = DurationMs::days(7);
+    assert_eq!(verdict(&borrowed_lease()), Ok(()));
+    let longer = week.plus(DurationMs(1));
+    assert_eq!(
+        judged(&Lease {
+            length_ms: longer,
+            ..borrowed_lease()
+        }),
+        LeaseError::TooLong {
+            found: longer,
+            max: week
+        }
+    );
+    assert!(matches!(
+        judged(&Lease {
+            not_after: borrowed_lease().issued.plus(longer),
+            ..borrowed_lease()
+        }),
+        LeaseError::TooLong { max, .. } if max == week
+    ));
+    // The solver is not for borrowing at all.
+    assert!(matches!(
+        judged(&Lease {
+            borrowed: true,
+            ..lease()
+        }),
+        LeaseError::TooLong {
+            max: DurationMs::ZERO,
+            ..
+        }
+    ));
+    // L8
+    let expires = self::day(2028, 1, 1);
+    assert!(matches!(
+        judged(&Lease {
+            issued: WallMs(expires.0 - 1000),
+            not_after: WallMs(expires.0 + 1),
+            length_ms: DurationMs(1001),
+            ..borrowed_lease()
+        }),
+        LeaseError::OutlivesLicense { .. }
+    ));
+}
+
+#[test]
+fn l2_a_lease_that_is_not_borrowed_gains_nothing_from_the_longest_borrow() {
+    let (hour, longer) = (DurationMs::hours(1), DurationMs(3_600_001));
+    let lease = |length: DurationMs| Lease {
+        borrowed: false,
+        length_ms: length,
+        not_after: borrowed_lease().issued.plus(length),
+        ..borrowed_lease()
+    };
+    assert_eq!(verdict(&lease(hour)), Ok(()));
+    assert_eq!(
+        judged(&lease(longer)),
+        LeaseError::TooLong {
+            found: longer,
+            max: hour
         }
     );
 }

@@ -10,4 +10,5 @@ mod mutation;
 mod openssl;
 mod roundtrip;
 mod samples;
+mod size;
 mod strategies;

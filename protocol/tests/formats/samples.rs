@@ -87,9 +87,6 @@ pub(crate) fn license() -> License {
 
 fn solver() -> Feature {
     Feature {
-        claimed_user: false,
-        early_return: false,
-        write_off: 0,
         feature: "solver".parse().unwrap(),
         version: None,
         seats: Some(10),
@@ -101,6 +98,9 @@ fn solver() -> Feature {
         borrow_ms_max: DurationMs::ZERO,
         overdraft: 0,
         grouping: Grouping::Process,
+        claimed_user: false,
+        early_return: false,
+        write_off: 0,
     }
 }
 
@@ -112,7 +112,10 @@ fn mesher() -> Feature {
         lease_ms_max: DurationMs::hours(1),
         borrow_ms_max: DurationMs::days(7),
         overdraft: 2,
-        grouping: Grouping::UserHost,
+        grouping: Grouping::User,
+        claimed_user: true,
+        early_return: true,
+        write_off: 1,
         ..solver()
     }
 }
@@ -155,8 +158,6 @@ pub(crate) fn lease_id() -> LeaseId {
 pub(crate) fn lease() -> Lease {
     let issued = WallMs(day(2026, 11, 22).0 + 36_000_000);
     Lease {
-        borrowed: false,
-        grouping: Grouping::Process,
         id: lease_id(),
         root: public(&root()).fingerprint(),
         license: "acme-0042".parse().unwrap(),
@@ -172,6 +173,21 @@ pub(crate) fn lease() -> Lease {
         issued,
         length_ms: DurationMs::minutes(10),
         not_after: issued.plus(DurationMs::minutes(10)),
+        grouping: Grouping::Process,
+        borrowed: false,
+    }
+}
+
+/// A week off line, of the feature that may be borrowed.
+pub(crate) fn borrowed_lease() -> Lease {
+    let (issued, week) = (lease().issued, DurationMs::days(7));
+    Lease {
+        feature: "mesher".parse().unwrap(),
+        length_ms: week,
+        not_after: issued.plus(week),
+        grouping: Grouping::User,
+        borrowed: true,
+        ..lease()
     }
 }
 
@@ -222,7 +238,6 @@ pub(crate) fn site_request() -> SiteRequest {
 
 pub(crate) fn checkout() -> Checkout {
     Checkout {
-        wait: false,
         nonce: Nonce([5; 16]),
         token: Token([6; 16]),
         feature: "solver".parse().unwrap(),
@@ -231,6 +246,7 @@ pub(crate) fn checkout() -> Checkout {
         version: Some("2027".parse().unwrap()),
         length_ms: Some(DurationMs::minutes(10)),
         holder: holder(),
+        wait: false,
     }
 }
 

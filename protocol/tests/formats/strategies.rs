@@ -17,8 +17,8 @@ use usher_protocol::{
     refusal::{HolderView, Refusal, RefusalCode, RuleRef},
     time::{DurationMs, WallMs},
     wire::{
-        Attach, Checkout, ClientFrame, Environment, FeatureView, Grant, Hello, Holder, Link, Push,
-        Release, Renew, Reply, Request, ServerFrame, Welcome,
+        Attach, Borrow, Checkout, ClientFrame, Environment, FeatureView, Grant, Hello, Holder,
+        Link, Place, Push, Release, Renew, Reply, Request, ServerFrame, Welcome,
     },
 };
 
@@ -103,10 +103,10 @@ prop_compose! {
 
 prop_compose! {
     fn holder_view()(
-        holder in holder(), seats: u32, since in wall(), free_in_ms in length(),
+        holder in holder(), seats: u32, since in wall(), free_in_ms in length(), borrowed: bool,
     ) -> HolderView {
         let Holder { user, host, display, process } = holder;
-        HolderView { borrowed: false,  user, host, display, process, seats, since, free_in_ms }
+        HolderView { user, host, display, process, seats, since, free_in_ms, borrowed }
     }
 }
 
@@ -120,12 +120,14 @@ prop_compose! {
     fn refusal()(
         code: u16, detail: String, rule in option::of(rule()),
         holders in vec(holder_view(), 0..3), holders_more: u32,
-        earliest_free_ms in option::of(length()), retry_after_ms in option::of(length()),
-        support: Option<String>,
+        earliest in option::of((length(), any::<Option<String>>())),
+        retry_after_ms in option::of(length()), support: Option<String>,
     ) -> Refusal {
         let code = RefusalCode::from(code);
-        Refusal { earliest_because: None,
-            code, detail, rule, holders, holders_more, earliest_free_ms, retry_after_ms, support,
+        let (earliest_free_ms, earliest_because) = earliest.map_or((None, None), |(free, because)| (Some(free), because));
+        Refusal {
+            code, detail, rule, holders, holders_more, earliest_free_ms, earliest_because,
+            retry_after_ms, support,
         }
     }
 }
@@ -134,24 +136,31 @@ prop_compose! {
     fn checkout()(
         nonce in nonce(), token in token(), feature in feature_name(),
         environment in environment(), seats: u32, version in option::of(version()),
-        length_ms in option::of(length()), holder in holder(),
+        length_ms in option::of(length()), holder in holder(), wait: bool,
     ) -> Checkout {
-        Checkout { wait: false,  nonce, token, feature, environment, seats, version, length_ms, holder }
+        Checkout { nonce, token, feature, environment, seats, version, length_ms, holder, wait }
+    }
+}
+
+prop_compose! {
+    fn renew()(
+        lease in lease_id(), nonce in nonce(), link in link(), length_ms in option::of(length()),
+        idle_ms in option::of(length()),
+    ) -> Renew {
+        Renew { lease, nonce, link, length_ms, idle_ms }
+    }
+}
+
+prop_compose! {
+    fn place()(position: u32, waiting: u32, expected_ms in option::of(length())) -> Place {
+        Place { position, waiting, expected_ms }
     }
 }
 
 fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
         checkout().prop_map(Request::Checkout),
-        (lease_id(), nonce(), link(), option::of(length())).prop_map(
-            |(lease, nonce, link, length_ms)| Request::Renew(Renew {
-                idle_ms: None,
-                lease,
-                nonce,
-                link,
-                length_ms
-            })
-        ),
+        renew().prop_map(Request::Renew),
         (lease_id(), nonce(), link()).prop_map(|(lease, nonce, link)| Request::Release(Release {
             lease,
             nonce,
@@ -168,6 +177,10 @@ fn request() -> impl Strategy<Value = Request> {
         Just(Request::Features),
         feature_name().prop_map(Request::Holders),
         license_id().prop_map(Request::Endorsement),
+        vec(checkout(), 0..4).prop_map(Request::CheckoutAll),
+        nonce().prop_map(Request::Leave),
+        (checkout(), wall())
+            .prop_map(|(checkout, wall)| Request::Borrow(Borrow { checkout, wall })),
     ]
 }
 
@@ -198,10 +211,14 @@ prop_compose! {
 prop_compose! {
     fn feature_view()(
         feature in feature_name(), license in license_id(), environment in environment(),
-        version in option::of(version()), seats: Option<u32>, out: u32,
-        expires in option::of(wall()),
+        version in option::of(version()), seats: Option<u32>, counts: [u32; 5],
+        borrow_ms_max in length(), suspended: bool, expires in option::of(wall()),
     ) -> FeatureView {
-        FeatureView { queued: 0, reserved_idle: 0, suspended: false,  borrow_ms_max: DurationMs::ZERO, kept: 0, overdraft: 0,  feature, license, environment, version, seats, out, expires }
+        let [out, overdraft, reserved_idle, kept, queued] = counts;
+        FeatureView {
+            feature, license, environment, version, seats, out, overdraft, reserved_idle, kept,
+            queued, borrow_ms_max, suspended, expires,
+        }
     }
 }
 
@@ -221,6 +238,10 @@ fn reply() -> impl Strategy<Value = Reply> {
         (vec(holder_view(), 0..4), any::<u32>()).prop_map(|(it, more)| Reply::Holders(it, more)),
         signed_endorsement().prop_map(Reply::Endorsement),
         refusal().prop_map(Reply::Refused),
+        place().prop_map(Reply::Queued),
+        vec(grant(), 0..4).prop_map(Reply::GrantedAll),
+        Just(Reply::Left),
+        length().prop_map(Reply::Returned),
     ]
 }
 
@@ -229,6 +250,9 @@ pub(crate) fn server_frame() -> impl Strategy<Value = ServerFrame> {
         length().prop_map(Push::Draining),
         Just(Push::FeaturesChanged),
         (lease_id(), any::<String>()).prop_map(|(lease, why)| Push::Evicted(lease, why)),
+        (nonce(), place()).prop_map(|(nonce, place)| Push::Queued(nonce, place)),
+        (nonce(), length()).prop_map(|(nonce, stands)| Push::Offered(nonce, stands)),
+        (nonce(), refusal()).prop_map(|(nonce, why)| Push::Dismissed(nonce, why)),
     ];
     prop_oneof![
         welcome().prop_map(ServerFrame::Welcome),
@@ -288,14 +312,14 @@ prop_compose! {
 prop_compose! {
     pub(crate) fn lease()(
         subject in lease_subject(), environment in environment(), seats: u32, holder in holder(),
-        epoch: u64, commit: u64, token in token(), issued in wall(), length_ms in length(),
-        not_after in wall(),
+        head: (u64, u64), token in token(), issued in wall(), length_ms in length(),
+        not_after in wall(), grouping in 0_usize..Grouping::ALL.len(), borrowed: bool,
     ) -> Lease {
         let (id, root, license, license_hash, feature, client) = subject;
-        let (epoch, commit) = (Epoch(epoch), Commit(commit));
-        Lease { borrowed: false, grouping: Grouping::Process,
+        let (epoch, commit, grouping) = (Epoch(head.0), Commit(head.1), Grouping::ALL[grouping]);
+        Lease {
             id, root, license, license_hash, environment, feature, seats, client, holder, epoch,
-            commit, token, issued, length_ms, not_after,
+            commit, token, issued, length_ms, not_after, grouping, borrowed,
         }
     }
 }
@@ -312,12 +336,15 @@ prop_compose! {
         name in feature_name(), version in option::of(version()),
         seats in option::of(1..=u32::MAX), starts_days in 0_u64..300, starts_ms in 0_u64..2,
         days in 1_u64..2000, expires_ms in 0_u64..2, lengths in vec(60_000_u64..=86_400_000, 3),
-        borrow in 0_u64..31_000_000_000, overdraft: u32, grouping in 0_usize..Grouping::ALL.len(),
+        borrow in option::of((1_u64..31_000_000_000, any::<bool>(), any::<u32>())), overdraft: u32,
+        grouping in 0_usize..Grouping::ALL.len(),
     ) -> Feature {
+        let (borrow, early_return, write_off) = borrow.unwrap_or_default();
+        let grouping = Grouping::ALL[grouping];
         let mut lengths: Vec<_> = lengths.into_iter().map(DurationMs).collect();
         lengths.sort_unstable();
         let starts = WallMs(issued.0 + starts_days * DAY.0 + starts_ms);
-        Feature { claimed_user: false, early_return: false, write_off: 0,
+        Feature {
             feature: name,
             version,
             seats,
@@ -328,7 +355,10 @@ prop_compose! {
             lease_ms_max: lengths[2],
             borrow_ms_max: DurationMs(borrow),
             overdraft,
-            grouping: Grouping::ALL[grouping],
+            grouping,
+            claimed_user: grouping == Grouping::User,
+            early_return,
+            write_off,
         }
     }
 }

@@ -106,6 +106,8 @@ fn absurd_values_are_refused() {
         "seats = 1\nversion = \"v1\"",
         "seats = 1\nversion = 2027.1",
         "seats = 1\ngrouping = \"team\"",
+        "seats = 1\nborrow-max = \"7d\"\nwrite-off = -1",
+        "seats = 1\nborrow-max = \"7d\"\nearly-return = \"true\"",
         "seats = 1\nseats = 2",
         "seats = 1\n[[feature]]\nname = \"solver\"\nseats = 1",
         "seats = 1\n[[feature",
@@ -142,6 +144,51 @@ fn absurd_values_are_refused() {
 }
 
 #[test]
+fn a_share_that_spans_hosts_is_said_twice() {
+    let shared = live("seats = 1\ngrouping = \"user\"\nclaimed-user = true").unwrap();
+    assert_eq!(
+        (shared.grouping, shared.claimed_user),
+        (Grouping::User, true)
+    );
+    insta::assert_snapshot!(fault("seats = 1\ngrouping = \"user\""), @r#"
+        line 11: `grouping = "user"` spans hosts and takes the client's word for its user; say `claimed-user = true` too
+           |
+        11 | [[feature]]
+           | ^^^^^^^^^^^
+        "#);
+    for narrower in ["process", "user-host", "host", "display"] {
+        let said = format!("seats = 1\ngrouping = \"{narrower}\"");
+        assert!(live(&said).is_ok(), "{narrower}");
+        assert!(
+            live(&format!("{said}\nclaimed-user = true")).is_err(),
+            "{narrower}"
+        );
+    }
+    insta::assert_snapshot!(fault("seats = 1\nclaimed-user = true"), @r#"
+        line 11: `claimed-user` is for `grouping = "user"` alone
+           |
+        11 | [[feature]]
+           | ^^^^^^^^^^^
+        "#);
+}
+
+#[test]
+fn l10_what_is_said_of_borrows_needs_borrows() {
+    let said = "seats = 1\nborrow-max = \"7d\"\nearly-return = true\nwrite-off = 2";
+    let feature = live(said).unwrap();
+    assert!(feature.early_return);
+    assert_eq!(feature.write_off, 2);
+    assert!(live("seats = 1\nearly-return = false\nwrite-off = 0").is_ok());
+    assert!(live("seats = 1\nearly-return = true").is_err());
+    insta::assert_snapshot!(fault("seats = 1\nwrite-off = 2"), @"
+        line 11: `early-return` and `write-off` are about borrows; say `borrow-max` too
+           |
+        11 | [[feature]]
+           | ^^^^^^^^^^^
+        ");
+}
+
+#[test]
 fn what_this_build_does_not_know_needs_a_newer_one() {
     for unknown in ["seats = 1\ncolour = 1", "seats = 1\ngrouping = \"team\""] {
         assert!(live(unknown).unwrap_err().needs_newer, "{unknown}");
@@ -156,7 +203,7 @@ fn what_this_build_does_not_know_needs_a_newer_one() {
 #[test]
 fn faults_are_shown_with_line_and_caret() {
     insta::assert_snapshot!(fault("seats = 10\ncolour = 1"), @r#"
-        line 14: unknown field `colour`, expected one of `name`, `version`, `seats`, `starts`, `expires`, `lease-min`, `lease-default`, `lease-max`, `borrow-max`, `overdraft`, `grouping`
+        line 14: unknown field `colour`, expected one of `name`, `version`, `seats`, `starts`, `expires`, `lease-min`, `lease-default`, `lease-max`, `borrow-max`, `overdraft`, `grouping`, `claimed-user`, `early-return`, `write-off`
            |
         14 | colour = 1
            | ^^^^^^
