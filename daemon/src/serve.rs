@@ -282,6 +282,7 @@ fn start_core(config: &Config, site: &SiteKey) -> Result<(core::Started, LogWatc
         site.is_older,
         site::random_life()?,
         config.settings(),
+        Arc::default(),
     )?;
     Ok((started, log))
 }

@@ -90,7 +90,15 @@ pub(crate) fn settings() -> Settings {
 pub(crate) fn start(journal: impl Journal + 'static) -> Started {
     let site = PublicKey::from(&site_key());
     let life = crate::site::random_life().unwrap();
-    core::start(Box::new(journal), site, false, life, settings()).unwrap()
+    core::start(
+        Box::new(journal),
+        site,
+        false,
+        life,
+        settings(),
+        Arc::default(),
+    )
+    .unwrap()
 }
 
 pub(crate) async fn install(core: &CoreHandle, license: &Arc<VerifiedLicense>) {

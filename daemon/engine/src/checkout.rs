@@ -16,7 +16,7 @@ use crate::{
     engine::Engine,
     length,
     limits::BUSY_RETRY_MS,
-    pool::{PoolIndex, Terms},
+    pool::{FeatureKey, PoolIndex, Terms},
     queue::Rank,
     record::{LeaseRecord, Record, What},
     renew::{ended, forked},
@@ -90,12 +90,13 @@ impl Engine {
         checkout: &Checkout,
         borrow: Option<WallMs>,
     ) -> Asked {
-        check_seats(checkout.seats)?;
         if let Some(wall) = borrow {
             self.check_clocks(step, wall)?;
         }
         let asker = Asker::of(caller, &checkout.holder);
-        let mut wish = Wish::of(caller.root, checkout, Rank::last(0));
+        let key = FeatureKey::of(caller.root, checkout);
+        let rank = Rank::last(self.priority(&asker, &key));
+        let mut wish = Wish::of(caller.root, checkout, rank);
         wish.borrow_ms = borrow.and(checkout.length_ms);
         match self.decide_fresh(step, &asker, &wish)? {
             Verdict::Seats(pool) if borrow.is_some() => self.lend_out(step, caller, checkout, pool),
@@ -113,7 +114,8 @@ impl Engine {
         pool: PoolIndex,
         waited_ms: DurationMs,
     ) -> Asked {
-        let right = self.right_in(step, pool, checkout.length_ms);
+        let asker = Asker::of(caller, &checkout.holder);
+        let right = self.right_in(step, &asker, pool, checkout.length_ms);
         let id = step.next_lease(self.life.epoch, self.head);
         let mut lease = self.granted(step, caller, checkout, id, pool, right);
         lease.waited_ms = waited_ms;
@@ -124,11 +126,19 @@ impl Engine {
         self.promise(step, id, chain, checkout.token, right)
     }
 
-    fn right_in(&self, step: &Step, index: PoolIndex, wish: Option<DurationMs>) -> DurationMs {
-        let terms = self.state.pool(index).terms.as_ref();
+    /// R of a lease from this pool (L2).
+    pub(crate) fn right_in(
+        &self,
+        step: &Step,
+        asker: &Asker<'_>,
+        index: PoolIndex,
+        wish: Option<DurationMs>,
+    ) -> DurationMs {
+        let pool = self.state.pool(index);
+        let by_policy = self.length_by_policy(pool, || asker.subject());
         let license_time = self.time.at(step.now.boot);
-        terms.map_or(DurationMs::ZERO, |terms| {
-            length::right(terms.feature(), wish, license_time)
+        pool.terms.as_ref().map_or(DurationMs::ZERO, |terms| {
+            length::right(terms.feature(), by_policy, wish, license_time)
         })
     }
 
@@ -186,6 +196,7 @@ impl Engine {
             client: caller.client,
             nonce: checkout.nonce,
             holder: checkout.holder.clone(),
+            address: Some(caller.address),
             since: step.now.wall,
             length_ms_longest: right,
             evicted: None,
@@ -194,7 +205,8 @@ impl Engine {
     }
 }
 
-fn check_seats(seats: u32) -> Result<(), Box<Refusal>> {
+/// A3.
+pub(crate) fn check_seats(seats: u32) -> Result<(), Box<Refusal>> {
     if (1..=SEATS_PER_CHECKOUT_MAX).contains(&seats) {
         return Ok(());
     }

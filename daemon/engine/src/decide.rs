@@ -18,7 +18,9 @@ use usher_protocol::{
 
 use crate::{
     api::Caller,
+    checkout::check_seats,
     engine::Engine,
+    policy::Subject,
     pool::{FeatureKey, PoolIndex},
     queue::Rank,
     step::Step,
@@ -43,6 +45,18 @@ impl<'a> Asker<'a> {
             client: Some(caller.client),
             address: Some(caller.address),
             holder,
+        }
+    }
+
+    /// As the policy sees it. A key that nobody has seen is in no list.
+    pub(crate) fn subject(&self) -> Subject<'a> {
+        Subject {
+            client: self
+                .client
+                .map_or(Fingerprint([0; 32]), |it| it.fingerprint()),
+            user: &self.holder.user,
+            host: &self.holder.host,
+            address: self.address,
         }
     }
 }
@@ -90,7 +104,13 @@ impl Engine {
         wish: &Wish,
     ) -> Result<Verdict, Box<Refusal>> {
         self.check_stops(step)?;
+        check_seats(wish.seats)?;
         self.check_bounds(asker)?;
+        if let Err(refusal) = self.admit(asker, wish) {
+            // What nobody gets now is nobody's fault: that is asked first, when it matters.
+            self.check_served(step, asker, wish)?;
+            return Err(refusal);
+        }
         let verdict = self.find_room(step, asker, wish)?;
         if let (Verdict::Seats(pool), Some(length)) = (&verdict, wish.borrow_ms) {
             self.check_borrow(asker, wish, *pool, length)?;

@@ -1,5 +1,7 @@
 //! Dispatch: what happens around every input, and who decides about it (A1).
 
+use std::sync::Arc;
+
 use usher_protocol::{
     ids::Commit,
     time::{BootMs, DurationMs, Now},
@@ -12,6 +14,7 @@ use crate::{
     length,
     license_time::LicenseTime,
     limits::{RECLAIMS_PER_INPUT, RECLAIMS_PER_TICK},
+    policy::Policy,
     record::{Mark, Record, What},
     state::State,
     step::{Asked, DAEMON, Step},
@@ -21,6 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Engine {
     pub(crate) settings: Settings,
+    pub(crate) policy: Arc<Policy>,
     pub(crate) life: Life,
     pub(crate) state: State,
     pub(crate) head: Commit,
@@ -40,7 +44,13 @@ impl Engine {
     ///
     /// # Panics
     /// When the records contradict each other: it must not lend on a wrong count.
-    pub fn start(settings: Settings, life: Life, loaded: Vec<Record>, now: Now) -> (Self, Output) {
+    pub fn start(
+        settings: Settings,
+        policy: Arc<Policy>,
+        life: Life,
+        loaded: Vec<Record>,
+        now: Now,
+    ) -> (Self, Output) {
         let mut state = State::default();
         for record in &loaded {
             state.apply(record);
@@ -49,6 +59,7 @@ impl Engine {
         let time = LicenseTime::start(state.mark.map(|mark| mark.license_time), now);
         let mut engine = Self {
             settings,
+            policy,
             life,
             state,
             head: life.head,
@@ -164,6 +175,7 @@ impl Engine {
                 Ok(Answer::Done)
             }
             AdminAsk::WriteOff { lease, reason } => self.write_off(step, actor, lease, &reason),
+            AdminAsk::SetPolicy(policy) => self.set_policy(step, actor, policy),
             _ => Err(unbuilt()),
         }
     }

@@ -110,24 +110,44 @@ impl Engine {
         refusal
     }
 
+    /// Refuses what no pool serves to anybody now.
+    pub(crate) fn check_served(
+        &self,
+        step: &Step,
+        asker: &Asker<'_>,
+        wish: &Wish,
+    ) -> Result<(), Box<Refusal>> {
+        let mut reasons = Vec::new();
+        for index in self.state.serving(&wish.key) {
+            let pool = self.state.pool(*index);
+            match self.why_closed(step, pool, wish.version) {
+                None if pool.seats().is_none_or(|seats| wish.seats <= seats) => return Ok(()),
+                None => reasons.push((Why::TooMany, *index)),
+                Some(why) => reasons.push((why, *index)),
+            }
+        }
+        Err(self.explain(step, asker, wish, &reasons))
+    }
+
     /// R for a renewal, or why the license gives no more (L7, L8).
     pub(crate) fn terms_for_renewal(
         &self,
         step: &Step,
-        pool: &Pool,
-        version: Option<Version>,
+        entry: &LeaseEntry,
         wish: Option<DurationMs>,
     ) -> Result<DurationMs, Box<Refusal>> {
-        let why = match self.why_closed(step, pool, version) {
+        let pool = self.state.pool(entry.pool);
+        let why = match self.why_closed(step, pool, entry.version) {
             // Renewals go on by license time: a bad wall reading locks nobody out (L11).
             Some(Why::ClockHeld) => None,
             other => other,
         };
         let license_time = self.time.at(step.now.boot);
+        let by_policy = self.length_by_policy(pool, || entry.subject());
         let right = pool
             .terms
             .as_ref()
-            .map(|terms| length::right(terms.feature(), wish, license_time));
+            .map(|terms| length::right(terms.feature(), by_policy, wish, license_time));
         match (why, right) {
             (None, Some(right)) if right > DurationMs::ZERO => Ok(right),
             (why, _) => {

@@ -7,15 +7,18 @@ use usher_protocol::{
     wire::Environment,
 };
 
-/// The right's length **R**: the wish, bounded by the license, cut off at its expiry by license time.
-/// Zero when nothing is left (L8).
+/// The right's length **R**: the wish, bounded by the policy, whose length is the usual one too, and
+/// over it by the license; cut off at its expiry by license time. Zero when nothing is left (L8).
 pub(crate) fn right(
     feature: &Feature,
+    by_policy: Option<DurationMs>,
     wish: Option<DurationMs>,
     license_time: WallMs,
 ) -> DurationMs {
-    let wished = wish.unwrap_or(feature.lease_ms_default);
-    let bounded = wished.min(feature.lease_ms_max).max(feature.lease_ms_min);
+    let usual = by_policy.unwrap_or(feature.lease_ms_default);
+    let longest = by_policy.map_or(feature.lease_ms_max, |it| it.min(feature.lease_ms_max));
+    let wished = wish.unwrap_or(usual);
+    let bounded = wished.min(longest).max(feature.lease_ms_min);
     match feature.expires {
         Some(expires) => bounded.min(expires.since(license_time)),
         None => bounded,

@@ -4,6 +4,7 @@
 //! no clock and no randomness; it logs nothing. One `apply` serves live running and reload
 //! alike, and expiry is an input like any other.
 
+mod admission;
 pub mod api;
 mod borrow;
 mod borrow_hold;
@@ -34,6 +35,7 @@ mod share;
 mod state;
 mod step;
 mod trouble;
+mod vendor_name;
 mod view;
 mod write_off;
 

@@ -3,7 +3,7 @@
 //! A record puts or drops one thing under one key; loading a store is applying all its puts (A1).
 //! Records are data: how they are encoded and stored is the daemon's `records.rs` and its journal.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use usher_protocol::{
@@ -72,6 +72,8 @@ pub struct LeaseRecord {
     pub nonce: Nonce,
     /// The client's own words.
     pub holder: Holder,
+    /// From where it was checked out, where that is known: for the networks of the policy.
+    pub address: Option<IpAddr>,
     /// Granted when, by the daemon's wall clock.
     pub since: WallMs,
     /// The longest R ever promised to it (L2, L4).

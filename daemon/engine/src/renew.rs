@@ -50,7 +50,7 @@ impl Engine {
         }
         if !self.state.leases.contains_key(&lease.id) {
             self.judge_unknown(step, lease)?;
-            self.adopt(step, lease, nonce)?;
+            self.adopt(step, caller, lease, nonce)?;
         }
         let chain = self.take_step(step, caller.client, lease.id, nonce, link)?;
         self.extend(step, lease.id, chain, link.next, length_ms)
@@ -186,7 +186,7 @@ impl Engine {
             return Err(no(RefusalCode::Evicted, detail));
         }
         let pool = self.state.pool(entry.pool);
-        let right = self.terms_for_renewal(step, pool, entry.version, wish)?;
+        let right = self.terms_for_renewal(step, entry, wish)?;
         let share = self.state.standing(id);
         if share.is_some_and(|share| pool.refuses(share.oldest)) {
             return Err(Self::overcommitted(pool));

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -43,6 +44,7 @@ pub(crate) struct LeaseEntry {
     pub(crate) client: PublicKey,
     pub(crate) nonce: Nonce,
     pub(crate) holder: Holder,
+    pub(crate) address: Option<IpAddr>,
     pub(crate) since: WallMs,
     pub(crate) length_ms_longest: DurationMs,
     pub(crate) evicted: Option<Box<str>>,
@@ -87,6 +89,8 @@ pub(crate) struct State {
     pub(crate) licenses: BTreeMap<LicenseId, Arc<VerifiedLicense>>,
     pub(crate) serials: BTreeMap<(Fingerprint, LicenseId), u64>,
     pub(crate) roots: BTreeMap<VendorName, PublicKey>,
+    /// Derived from licenses and roots: the names people know.
+    pub(crate) vendor_names: BTreeMap<Fingerprint, String>,
     pub(crate) revocations: BTreeMap<Fingerprint, VerifiedRevocationList>,
     pub(crate) mark: Option<Mark>,
     pub(crate) trouble: Trouble,
@@ -112,6 +116,7 @@ impl State {
             }
             Record::PutRoot(pinned) => {
                 self.roots.insert(pinned.vendor.clone(), pinned.root);
+                self.name_vendors();
             }
             Record::PutRevocations(root, list) => {
                 self.revocations
@@ -206,6 +211,7 @@ impl State {
             client: entry.client,
             nonce: entry.nonce,
             holder: entry.holder.clone(),
+            address: entry.address,
             since: entry.since,
             length_ms_longest: entry.length_ms_longest,
             evicted: entry.evicted.as_deref().map(str::to_owned),
@@ -292,6 +298,7 @@ impl State {
         self.licenses
             .insert(license.id.clone(), Arc::clone(license));
         self.index_serving();
+        self.name_vendors();
     }
 
     fn drop_license(&mut self, id: &LicenseId) {
@@ -304,6 +311,7 @@ impl State {
             self.settle(pool);
         }
         self.index_serving();
+        self.name_vendors();
     }
 
     fn open_pool(&mut self, key: PoolKey) -> PoolIndex {
@@ -378,6 +386,7 @@ fn entry_of(record: &LeaseRecord, pool: PoolIndex) -> LeaseEntry {
         client: record.client,
         nonce: record.nonce,
         holder: record.holder.clone(),
+        address: record.address,
         since: record.since,
         length_ms_longest: record.length_ms_longest,
         evicted: record.evicted.as_deref().map(Box::from),

@@ -10,7 +10,7 @@ use usher_protocol::{
 };
 
 use crate::{
-    api::Answer,
+    api::{Answer, Caller},
     engine::Engine,
     length,
     limits::DRAIN_RETRY_MS,
@@ -93,6 +93,7 @@ impl Engine {
     pub(crate) fn adopt(
         &mut self,
         step: &mut Step,
+        caller: &Caller,
         lease: &VerifiedLease,
         nonce: Nonce,
     ) -> Result<(), Box<Refusal>> {
@@ -120,6 +121,7 @@ impl Engine {
             client: lease.client,
             nonce,
             holder: lease.holder.clone(),
+            address: Some(caller.address),
             since: lease.issued,
             length_ms_longest: lease.length_ms,
             evicted: None,

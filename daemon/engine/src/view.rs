@@ -2,10 +2,9 @@
 //!
 //! It changes nothing and decides nothing about seats.
 
-use std::{cmp::Reverse, ops::Bound, sync::Arc};
+use std::{cmp::Reverse, ops::Bound};
 
 use usher_protocol::{
-    documents::license::VerifiedLicense,
     ids::{Fingerprint, LeaseId},
     names::{FeatureName, LicenseId},
     refusal::RefusalCode,
@@ -117,7 +116,7 @@ impl Engine {
             .map(|stop| format!("{}: {}", stop.code.name(), stop.detail))
             .collect();
         Status {
-            policy: String::new(),
+            policy: self.policy.summary(),
             reservations: Vec::new(),
             epoch: self.life.epoch,
             life: self.life.life,
@@ -213,15 +212,7 @@ impl Engine {
 
     /// The name people know; the root's first digits when none is pinned.
     fn vendor_name(&self, root: Fingerprint) -> String {
-        let license: Option<&Arc<VerifiedLicense>> = self.licenses_of(root).next();
-        let pinned = self.state.roots.iter();
-        license
-            .map(|license| license.vendor.to_string())
-            .or_else(|| {
-                let mut named = pinned.filter(|(_, key)| key.fingerprint() == root);
-                named.next().map(|(name, _)| name.to_string())
-            })
-            .unwrap_or_else(|| root.short())
+        self.state.vendor_name(root)
     }
 }
 

@@ -11,6 +11,7 @@ use usher_client::clock::{Alarm, AlarmError, Clock};
 use usher_engine::{
     Engine,
     api::{Life, Output, Settings},
+    policy::Policy,
     record::Record,
 };
 use usher_protocol::{
@@ -82,6 +83,7 @@ pub fn start(
     site_is_older: bool,
     life: LifeId,
     settings: Settings,
+    policy: Arc<Policy>,
 ) -> Result<Started, StartError> {
     let clock = Clock::new();
     let epoch = journal.acquire(clock.now().wall.unix_seconds())?;
@@ -100,7 +102,7 @@ pub fn start(
         .map(|(key, value)| records::read(key, value))
         .collect::<Result<Vec<_>, _>>()?;
     drop(loaded);
-    let (engine, output) = replay(settings, life, records, clock)?;
+    let (engine, output) = replay(settings, policy, life, records, clock)?;
     let wake = output.wake;
     let mut first = Pending::default();
     first.add(output).map_err(CoreError::from)?;
@@ -120,11 +122,12 @@ pub fn start(
 /// The engine stops at records that contradict each other: it must not lend on a wrong count.
 fn replay(
     settings: Settings,
+    policy: Arc<Policy>,
     life: Life,
     records: Vec<Record>,
     clock: Clock,
 ) -> Result<(Engine, Output), StartError> {
-    let start = AssertUnwindSafe(|| Engine::start(settings, life, records, clock.now()));
+    let start = AssertUnwindSafe(|| Engine::start(settings, policy, life, records, clock.now()));
     catch_unwind(start).map_err(|_| StartError::State)
 }
 

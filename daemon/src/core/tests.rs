@@ -354,7 +354,15 @@ async fn an_empty_store_under_an_older_site_key_holds_all_seats() {
     let start = |older| {
         let journal = Box::new(MemoryJournal::open(&MemoryStore::default()));
         let life = usher_protocol::ids::LifeId([1; 16]);
-        super::start(journal, site, older, life, testing::settings()).unwrap()
+        super::start(
+            journal,
+            site,
+            older,
+            life,
+            testing::settings(),
+            Arc::default(),
+        )
+        .unwrap()
     };
     assert!(!start(false).life.hold_all);
     let held = start(true);

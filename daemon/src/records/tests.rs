@@ -31,6 +31,7 @@ fn lease() -> LeaseRecord {
         client: PublicKey::from(&testing::client_key()),
         nonce: Nonce([0xbb; 16]),
         holder: testing::checkout(1).holder,
+        address: Some(std::net::Ipv4Addr::new(10, 1, 2, 3).into()),
         since: WallMs(1_795_348_800_000),
         length_ms_longest: DurationMs::minutes(10),
         evicted: Some("maintenance".to_owned()),

@@ -7,6 +7,7 @@ mod group;
 mod lease;
 mod license;
 mod model;
+mod policy_admission;
 mod size;
 mod trouble;
 
@@ -36,6 +37,7 @@ use crate::{
         AdminAsk, Answer, Caller, ClientAsk, Input, Life, Output, Promise, ReplyTo, Settings,
         Status,
     },
+    policy::{Policy, Rule, Who},
     record::{Event, Record},
 };
 
@@ -52,6 +54,7 @@ pub(crate) struct World {
     pub(crate) now: Now,
     pub(crate) life: Life,
     pub(crate) settings: Settings,
+    pub(crate) policy: Arc<Policy>,
     pub(crate) store: BTreeMap<String, Record>,
     pub(crate) events: Vec<Event>,
     pub(crate) last: Output,
@@ -79,12 +82,14 @@ impl World {
             leases_max: 1_000_000,
             host_names: vec!["lic01".to_owned()],
         };
-        let (engine, output) = Engine::start(settings.clone(), life, Vec::new(), now);
+        let (engine, output) =
+            Engine::start(settings.clone(), Arc::default(), life, Vec::new(), now);
         let mut world = Self {
             engine,
             now,
             life,
             settings,
+            policy: Arc::default(),
             store: BTreeMap::new(),
             events: Vec::new(),
             last: Output::default(),
@@ -144,6 +149,14 @@ impl World {
             license: Arc::clone(license),
             root_confirmed: Some(license.root().fingerprint()),
         })
+    }
+
+    /// A policy comes into force, and stays over restarts as its file would.
+    pub(crate) fn set_policy(&mut self, policy: Policy) -> Result<(), Box<Refusal>> {
+        let policy = Arc::new(policy);
+        self.admin(AdminAsk::SetPolicy(Arc::clone(&policy)))?;
+        self.policy = policy;
+        Ok(())
     }
 
     pub(crate) fn status(&mut self) -> Status {
@@ -249,7 +262,13 @@ impl World {
     pub(crate) fn restart_as(&mut self, life: Life) {
         self.life = life;
         let loaded = self.store.values().cloned().collect();
-        let (engine, output) = Engine::start(self.settings.clone(), life, loaded, self.now);
+        let (engine, output) = Engine::start(
+            self.settings.clone(),
+            Arc::clone(&self.policy),
+            life,
+            loaded,
+            self.now,
+        );
         self.engine = engine;
         self.persist(output);
     }
@@ -350,6 +369,28 @@ pub(crate) fn wants(nonce: u8) -> Checkout {
             display: None,
             process: 42,
         },
+    }
+}
+
+/// A rule about `acme/solver` for the words of `who`; for everybody without words.
+pub(crate) fn rule<T>(line: u32, who: &[&str], says: T) -> Rule<T> {
+    let who = match who {
+        [] => Who::Everybody,
+        words => Who::of(words, &[]).unwrap(),
+    };
+    Rule {
+        line,
+        feature: "acme/solver".parse().unwrap(),
+        who,
+        says,
+    }
+}
+
+/// A policy of the file `policy.toml` with nothing in it.
+pub(crate) fn policy() -> Policy {
+    Policy {
+        file: "policy.toml".to_owned(),
+        ..Policy::default()
     }
 }
 

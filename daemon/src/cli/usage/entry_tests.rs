@@ -129,6 +129,7 @@ fn lease() -> LeaseRecord {
             display: Some(":0".to_owned()),
             process: 4711,
         },
+        address: None,
         since: WallMs(1_795_348_800_000),
         length_ms_longest: DurationMs::minutes(10),
         evicted: None,
