@@ -6,6 +6,7 @@ mod demo;
 mod failure;
 mod leases;
 mod license;
+mod policy;
 mod print;
 mod rebuild;
 mod reload;
@@ -47,6 +48,9 @@ enum Verb {
     Check(reload::CheckArgs),
     /// Let the running daemon read its configuration anew
     Reload,
+    /// Check a policy file, or make one of a FlexNet options file
+    #[command(subcommand)]
+    Policy(policy::PolicyVerb),
     /// Print the signed request to mail to a vendor
     Request(request::RequestArgs),
     /// Add, list and remove licenses
@@ -94,6 +98,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Verb::Demo(args) => demo::run(&args),
         Verb::Check(args) => reload::check(args, &places),
         Verb::Reload => reload::reload(&places),
+        Verb::Policy(verb) => policy::run(verb, &places),
         Verb::Request(args) => request::run(&args, &places),
         Verb::License(verb) => license::run(verb, &places),
         Verb::Status(args) => status::run(&args, &places),

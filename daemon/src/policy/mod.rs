@@ -6,6 +6,7 @@
 
 mod contradictions;
 mod error;
+pub mod flexnet;
 mod groups;
 mod rules;
 mod suggest;
@@ -61,13 +62,13 @@ pub fn parse(path: &Path, text: &str) -> Result<Policy, PolicyError> {
 pub fn refused_at(path: &Path, line: u32, message: &str) -> PolicyError {
     let text = read(path).unwrap_or_default();
     let mut faults = Faults::of(&text);
-    let starts = text.split_inclusive('\n').scan(0, |next, line| {
+    let mut starts = text.split_inclusive('\n').scan(0, |next, line| {
         let start = *next;
         *next += line.len();
         Some((start, line.trim_end()))
     });
     let index = (line as usize).saturating_sub(1);
-    let (start, source) = starts.skip(index).next().unwrap_or((0, ""));
+    let (start, source) = starts.nth(index).unwrap_or((0, ""));
     faults.at(start..start + source.len(), message);
     faults.into_error(path)
 }

@@ -10,7 +10,10 @@ use toml::{
 };
 use usher_protocol::time::DurationMs;
 
-use super::{error::Faults, suggest::did_you_mean};
+use super::{
+    error::Faults,
+    suggest::{did_you_mean, nearest},
+};
 
 /// One table and the words in it.
 pub(super) struct Fields<'a> {
@@ -23,7 +26,7 @@ impl<'a> Fields<'a> {
     /// The whole file.
     pub(super) fn of_root(table: &'a DeTable<'a>, known: &[&str], faults: &mut Faults<'_>) -> Self {
         let fields = Self { span: 0..0, table };
-        fields.check(known, faults);
+        fields.check(known, &[], faults);
         fields
     }
 
@@ -40,21 +43,26 @@ impl<'a> Fields<'a> {
         faults: &mut Faults<'_>,
     ) -> Self {
         let fields = Self { span, table };
-        fields.check(known, faults);
+        fields.check(known, ABOVE_TABLES, faults);
         fields
     }
 
-    fn check(&self, known: &[&str], faults: &mut Faults<'_>) {
+    /// A word that belongs `above` all tables is taken for one of the table it stands below.
+    fn check(&self, known: &[&str], above: &[&str], faults: &mut Faults<'_>) {
         for key in self.table.keys() {
             let word = key.get_ref().as_ref();
-            if !known.contains(&word) {
-                let list = known.join("`, `");
-                let hint = did_you_mean(word, known.iter().copied());
-                faults.at(
-                    key.span(),
-                    format!("`{word}` is unknown; expected `{list}`{hint}"),
-                );
+            if known.contains(&word) {
+                continue;
             }
+            let list = known.join("`, `");
+            let hint = match nearest(word, above.iter().copied()) {
+                Some(near) => {
+                    format!("; `{near}` belongs above the first line that begins with `[`")
+                }
+                None => did_you_mean(word, known.iter().copied()),
+            };
+            let message = format!("`{}` is unknown; expected `{list}`{hint}", shown(word));
+            faults.at(key.span(), message);
         }
     }
 
@@ -338,5 +346,8 @@ const UNITS: &[(&[&str], &str)] = &[
     (&["s", "sec", "secs", "second", "seconds"], "s"),
     (&["ms", "millisecond", "milliseconds"], "ms"),
 ];
+
+/// Words that belong to no table.
+const ABOVE_TABLES: &[&str] = &["enroll"];
 
 const SHOWN_BYTES: usize = 64;

@@ -3,6 +3,7 @@
 mod contradictions;
 
 mod faults;
+mod meaning;
 
 use std::{net::IpAddr, path::Path};
 

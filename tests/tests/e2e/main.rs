@@ -20,6 +20,7 @@ mod hostile_wire;
 mod lan;
 mod lease;
 mod life;
+mod policy_file;
 mod seats_crowd;
 mod seats_lan;
 mod seats_nonce;
