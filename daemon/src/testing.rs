@@ -145,7 +145,7 @@ pub(crate) fn ask_seat(nonce: u8) -> ClientAsk {
 /// Waits in real time for what another thread brings about.
 pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
     let clock = Clock::new();
-    let give_up = clock.boot().plus(DurationMs::seconds(20));
+    let give_up = clock.boot().plus(DurationMs::minutes(1));
     while !done() {
         assert!(clock.boot() < give_up, "never: {what}");
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;

@@ -60,7 +60,7 @@ impl Place {
         let _ = fs::remove_file(&socket);
         let notices = UnixDatagram::bind(&socket).unwrap();
         notices
-            .set_read_timeout(Some(Duration::from_secs(20)))
+            .set_read_timeout(Some(Duration::from_mins(1)))
             .unwrap();
         let log = fs::File::create(self.path("log")).unwrap();
         let mut command = self.command();

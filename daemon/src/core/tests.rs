@@ -2,6 +2,7 @@
 
 use std::{
     path::Path,
+    pin::Pin,
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -10,7 +11,10 @@ use std::{
 };
 
 use futures_shim::poll_once;
-use usher_engine::api::{AdminAsk, Answer, ClientAsk};
+use usher_engine::{
+    api::{AdminAsk, Answer, ClientAsk},
+    record::What,
+};
 use usher_protocol::{refusal::RefusalCode, time::DurationMs, wire::Push};
 
 use super::*;
@@ -19,7 +23,7 @@ use crate::{
         Batch, Journal, JournalError, Loaded, MemoryJournal, MemoryStore, SledJournal, SledOptions,
         SnapshotInfo, Wake,
     },
-    limits, testing,
+    limits, records, testing,
 };
 
 /// A real journal in memory whose commits can be held up, counted and made to fail.
@@ -114,6 +118,24 @@ async fn started(seats: u32, lease_ms: DurationMs) -> (Started, Arc<Gate>, Memor
     (started, gate, store)
 }
 
+/// A checkout that stands in the core's queue; what it gives is the answer.
+async fn queued(core: &Started, nonce: u8) -> Pin<Box<impl Future<Output = Answer> + use<>>> {
+    let handle = core.handle.clone();
+    let mut asking = Box::pin(async move {
+        handle
+            .ask(testing::caller(), testing::ask_seat(nonce))
+            .await
+    });
+    assert!(poll_once(&mut asking).await.is_none(), "answered already");
+    asking
+}
+
+fn was_reclaimed(store: &MemoryStore) -> bool {
+    let events = store.events();
+    let mut events = events.iter().map(|body| records::read_event(body).unwrap());
+    events.any(|event| matches!(event.what, What::Reclaimed(_)))
+}
+
 const LONG: DurationMs = DurationMs::minutes(10);
 const SHORT_WHILE: Duration = Duration::from_millis(150);
 
@@ -146,20 +168,13 @@ async fn what_is_queued_shares_one_commit_and_reading_needs_none() {
     let (core, gate, store) = started(100, LONG).await;
     let before = gate.commits();
     gate.close();
-    let seats: Vec<_> = (0..50)
-        .map(|nonce| {
-            let handle = core.handle.clone();
-            tokio::spawn(async move {
-                handle
-                    .ask(testing::caller(), testing::ask_seat(nonce))
-                    .await
-            })
-        })
-        .collect();
-    tokio::time::sleep(SHORT_WHILE).await;
+    let mut seats = Vec::new();
+    for nonce in 0..50 {
+        seats.push(queued(&core, nonce).await);
+    }
     gate.open();
     for seat in seats {
-        assert!(matches!(seat.await.unwrap(), Answer::Promised(_)));
+        assert!(matches!(seat.await, Answer::Promised(_)));
     }
     // The first may have gone alone; the others waited behind it.
     assert!(
@@ -179,21 +194,14 @@ async fn what_is_queued_shares_one_commit_and_reading_needs_none() {
 async fn a_failing_journal_refuses_all_that_waits_and_ends_the_core() {
     let (core, gate, _) = started(100, LONG).await;
     gate.close();
-    let seats: Vec<_> = (0..20)
-        .map(|nonce| {
-            let handle = core.handle.clone();
-            tokio::spawn(async move {
-                handle
-                    .ask(testing::caller(), testing::ask_seat(nonce))
-                    .await
-            })
-        })
-        .collect();
-    tokio::time::sleep(SHORT_WHILE).await;
+    let mut seats = Vec::new();
+    for nonce in 0..20 {
+        seats.push(queued(&core, nonce).await);
+    }
     gate.broken.store(true, Ordering::SeqCst);
     gate.open();
     for seat in seats {
-        match seat.await.unwrap() {
+        match seat.await {
             Answer::Refused(refusal) => {
                 assert_eq!(refusal.code, RefusalCode::StorageTrouble);
                 // A4: not a word of the storage's own.
@@ -231,8 +239,10 @@ async fn l13_a_usage_log_that_fails_ends_an_idle_core_at_once() {
     let log = journal.log_watch();
     let core = testing::start(journal);
     testing::install(&core.handle, &testing::license(1, LONG)).await;
-    testing::until("the log goes on", || log.head().number > 0).await;
-    tokio::time::sleep(SHORT_WHILE).await;
+    // As many as the same license brings on a core in memory; until then the log is still written.
+    let (_, _, store) = started(1, LONG).await;
+    let installed = store.events().len() as u64;
+    testing::until("the log has it all", || log.head().number == installed).await;
     // The next segments' names are taken: the log cannot go on.
     for number in 1..50 {
         let segment = state.path().join(format!("usage/usage-{number:020}.log"));
@@ -240,7 +250,7 @@ async fn l13_a_usage_log_that_fails_ends_an_idle_core_at_once() {
     }
     let seat = core.handle.ask(testing::caller(), testing::ask_seat(1));
     assert!(matches!(seat.await, Answer::Promised(_)), "it was durable");
-    let ended = tokio::time::timeout(Duration::from_secs(20), core.ended).await;
+    let ended = tokio::time::timeout(Duration::from_mins(1), core.ended).await;
     let error = ended.expect("nobody told the core").unwrap().unwrap_err();
     assert!(error.to_string().contains("begin the segment"), "{error}");
     let late = core.handle.ask(testing::caller(), ClientAsk::Features);
@@ -277,9 +287,8 @@ async fn a_lease_that_nobody_renews_comes_back_by_the_alarm_alone() {
         .ask(testing::caller(), testing::ask_seat(1))
         .await;
     assert!(matches!(seat, Answer::Promised(_)));
-    let events = store.events().len();
     // No input but the alarm's: R = 2 s and G = 1 s.
-    testing::until("the reclaim", || store.events().len() > events).await;
+    testing::until("the reclaim", || was_reclaimed(&store)).await;
     let seat = core
         .handle
         .ask(testing::caller(), testing::ask_seat(2))
@@ -296,7 +305,7 @@ async fn a_stop_answers_what_is_queued_then_resigns() {
         let handle = core.handle.clone();
         async move { handle.ask(testing::caller(), testing::ask_seat(1)).await }
     });
-    tokio::time::sleep(SHORT_WHILE).await;
+    testing::until("the commit begins", || gate.is_held_up()).await;
     let drained = tokio::spawn({
         let handle = core.handle.clone();
         async move {
@@ -415,8 +424,7 @@ async fn a_backup_in_the_same_batch_as_a_grant_costs_the_core_no_wake_up() {
     let (first, seat, copy) = tokio::join!(first, seat, copy);
     assert!(matches!((first, seat), (Answer::Done, Answer::Promised(_))));
     copy.unwrap();
-    let events = store.events().len();
-    testing::until("the reclaim", || store.events().len() > events).await;
+    testing::until("the reclaim", || was_reclaimed(&store)).await;
 }
 
 mod futures_shim {
