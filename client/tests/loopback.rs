@@ -58,7 +58,7 @@ impl Station {
             .discovery(false)
             .paths(self.paths())
             .server(server.address.to_string())
-            .patience(Duration::from_secs(2))
+            .patience(Duration::from_mins(1))
     }
 
     async fn connect(&self, server: &Server) -> Result<Client, Error> {
@@ -82,7 +82,7 @@ fn rejection(connected: Result<Client, Error>) -> ConnectError {
 }
 
 async fn until(what: &str, mut done: impl FnMut() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..6000 {
         if done() {
             return;
         }
@@ -117,38 +117,46 @@ async fn a_dropped_seat_is_back_when_the_drop_returns() {
         1,
         "the seat outlives its client"
     );
-    tokio::task::spawn_blocking(move || drop(seat))
-        .await
-        .unwrap();
-    assert!(server.plan().leases.is_empty());
+    let waited = tokio::task::spawn_blocking(move || {
+        let clock = Clock::new();
+        let dropped = clock.boot();
+        drop(seat);
+        clock.boot().since(dropped)
+    });
+    // It waits for the server's word, but not for one that is slow to give it.
+    let gave_up = waited.await.unwrap() >= DurationMs(250);
+    assert!(gave_up || server.plan().leases.is_empty());
+    until("it is back", || server.plan().leases.is_empty()).await;
 }
 
 #[tokio::test]
-async fn a_short_lease_renews_itself_and_says_nothing_of_it() {
+async fn a_lease_renews_itself_as_told_and_says_nothing_of_it() {
     let (server, station) = (Server::start(), Station::new());
-    server.plan().length = DurationMs(1_500);
-    server.plan().environment = Environment::Test;
-    let client = station
-        .builder(&server)
-        .test_licenses()
-        .connect()
-        .await
-        .unwrap();
+    // Far from the lease's end and from the first retry, whatever the machine does meanwhile.
+    server.plan().renew_after = Some(DurationMs::seconds(1));
+    let client = station.connect(&server).await.unwrap();
+    let clock = Clock::new();
+    let begun = clock.boot();
     let seat = client.checkout("solver").await.unwrap();
     let (tell, told) = mpsc::channel();
     seat.on_change(move |change| tell.send(change).unwrap());
-    for _ in 0..40 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    let renewals = || {
+        let plan = server.plan();
+        let renewals = plan
+            .asked
+            .iter()
+            .filter(|it| matches!(it, Request::Renew(_)));
+        renewals.count() as u64
+    };
+    until("it is renewed four times", || {
         assert_eq!(seat.state(), State::Active);
-    }
+        renewals() >= 4
+    })
+    .await;
     assert!(told.try_recv().is_err());
-    let renewals = server
-        .plan()
-        .asked
-        .iter()
-        .filter(|it| matches!(it, Request::Renew(_)))
-        .count();
-    assert!((6..=9).contains(&renewals), "{renewals}");
+    // L2: 10 % sooner at most.
+    let (count, took) = (renewals(), clock.boot().since(begun));
+    assert!(took >= DurationMs(count * 900), "{count} within {took}");
 }
 
 #[tokio::test]
@@ -167,16 +175,11 @@ async fn l5_a_checkout_whose_caller_went_away_is_given_back() {
     let (server, station) = (Server::start(), Station::new());
     let client = station.connect(&server).await.unwrap();
     server.plan().replies_lost = 1000;
-    let patient = tokio::time::timeout(
-        Duration::from_millis(100),
-        client.checkout("solver").into_future(),
-    );
-    assert!(patient.await.is_err(), "its caller goes away");
-    assert_eq!(
-        server.plan().leases.len(),
-        1,
-        "the server knows nothing of that"
-    );
+    tokio::select! {
+        answer = client.checkout("solver").into_future() => panic!("{answer:?}"),
+        () = until("it is lent", || server.plan().leases.len() == 1) => {}
+    }
+    // Its caller has gone away, and the server knows nothing of that.
     server.plan().replies_lost = 0;
     until("the seat is back", || server.plan().leases.is_empty()).await;
     let checkouts = (server.plan().asked.iter())
@@ -203,7 +206,9 @@ async fn l6_after_a_lost_connection_the_lease_is_attached_again() {
             .any(|it| matches!(it, Request::Attach(_)))
     })
     .await;
-    assert_eq!((seat.state(), seat.id()), (State::Active, id));
+    assert!(seat.state().holds());
+    until("it is confirmed", || seat.state() == State::Active).await;
+    assert_eq!(seat.id(), id);
 }
 
 #[tokio::test]
@@ -217,8 +222,10 @@ async fn l6_a_lease_that_is_over_is_lost_and_then_restored_as_another() {
     server.cut();
     until("it has a seat again", || server.plan().leases.len() == 1).await;
     until("it knows", || seat.state() == State::Active).await;
-    let changes: Vec<Change> = told.try_iter().collect();
+    // A state that is seen is told a moment later.
+    let changes = [(); 2].map(|()| told.recv_timeout(Duration::from_mins(1)).unwrap());
     assert_eq!(changes, [Change::Lost(LostWhy::Ended), Change::Restored]);
+    assert!(told.try_recv().is_err());
 }
 
 #[tokio::test]

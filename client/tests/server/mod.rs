@@ -38,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) seats: u32,
     pub(crate) length: DurationMs,
     pub(crate) length_max: DurationMs,
+    /// A third of the length unless a test says otherwise.
+    pub(crate) renew_after: Option<DurationMs>,
     pub(crate) version: u8,
     /// Requests that are obeyed and whose answer is lost with the connection.
     pub(crate) replies_lost: u32,
@@ -132,6 +134,7 @@ impl Plan {
             seats: 2,
             length: DurationMs::minutes(1),
             length_max: DurationMs::hours(1),
+            renew_after: None,
             version: 1,
             replies_lost: 0,
             refuses: None,
@@ -262,7 +265,7 @@ impl Plan {
         let signer = if self.forges { &key(66) } else { site };
         Reply::Granted(Grant {
             lease: lease.sign(signer).unwrap(),
-            renew_after_ms: DurationMs(length.0 / 3),
+            renew_after_ms: self.renew_after.unwrap_or(DurationMs(length.0 / 3)),
             seats_out: self.leases.len() as u32,
             seats_total: Some(self.seats),
         })
