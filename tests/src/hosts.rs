@@ -184,11 +184,14 @@ impl Host {
     /// Ends what [`Host::cut`] began.
     pub fn restore(&self) {
         sh(&format!("ip link set {} master lan0", self.port()));
+        self.wait_up();
     }
 
     /// Takes the link down, and the carrier with it: a pulled cable.
     pub fn unplug(&self) {
         sh(&format!("ip link set {} down", self.port()));
+        let down = "! ip -br link show eth0 | grep -q ' UP '";
+        self.wait("still has a link", || self.holds(down));
     }
 
     /// Ends what [`Host::unplug`] began.
@@ -214,17 +217,33 @@ impl Host {
         ));
     }
 
+    /// Either end of the cable learns of it in its own time.
     fn wait_up(&self) {
         let ready =
             "ip -br link show eth0 | grep -q ' UP ' && ! ip addr show tentative | grep -q .";
+        let forwards = format!(
+            "ip -d link show {} | grep -q 'bridge_slave state forwarding'",
+            self.port()
+        );
+        self.wait("has no link", || {
+            let port = Command::new("sh").args(["-c", &forwards]).status();
+            self.holds(ready) && port.unwrap().success()
+        });
+    }
+
+    fn holds(&self, condition: &str) -> bool {
+        let state = self.command("sh").args(["-c", condition]).status();
+        state.unwrap().success()
+    }
+
+    fn wait(&self, otherwise: &str, is_so: impl Fn() -> bool) {
         for _ in 0..POLLS_MAX {
-            let state = self.command("sh").args(["-c", ready]).status();
-            if state.unwrap().success() {
+            if is_so() {
                 return;
             }
             thread::sleep(POLL);
         }
-        panic!("{} has no link:\n{}", self.name, self.sh("ip addr"));
+        panic!("{} {otherwise}:\n{}", self.name, self.sh("ip addr"));
     }
 
     fn port(&self) -> String {
@@ -303,5 +322,5 @@ const HOLD: &str = "set -e
     exec cat";
 const ADDRESS_FIRST: u8 = 10;
 const ADDRESS_STEP: u8 = 40;
-const POLLS_MAX: u32 = 250;
+const POLLS_MAX: u32 = 1500;
 const POLL: Duration = Duration::from_millis(20);
