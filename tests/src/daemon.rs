@@ -1,13 +1,15 @@
 //! A real `usherd serve` with a state directory of its own: started, waited for, killed, started again.
 //! Decides when it counts as ready (systemd's protocol, as in production); must not reach into its state.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -293,18 +295,40 @@ fn text(path: &Path) -> &str {
 }
 
 /// A port that was free a moment ago: a restarted daemon must come back where its clients look for it, so it lies below
-/// those that systems give to clients, who might take it meanwhile.
+/// those that systems give to clients, who might take it meanwhile, and no other daemon of this process gets it.
 fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let draw = || RandomState::new().build_hasher().finish();
     let mut drawn = std::iter::repeat_with(|| PORT_MIN + u16::try_from(draw() % PORTS).unwrap());
-    let is_free = |port: &u16| UdpSocket::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    drawn.find(is_free).unwrap()
+    let is_new = |port| {
+        GIVEN
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(port)
+    };
+    drawn.find(|port| is_free(*port) && is_new(*port)).unwrap()
+}
+
+/// Looks rather than tries: a socket bound here would live on for a moment in a program that another test is just
+/// starting, and be in the daemon's way.
+fn is_free(port: u16) -> bool {
+    let port = format!(":{port:04X}");
+    ["/proc/self/net/udp", "/proc/self/net/udp6"]
+        .iter()
+        .all(|table| {
+            let table = fs::read_to_string(table).unwrap_or_default();
+            let mut local = table
+                .lines()
+                .skip(1)
+                .filter_map(|line| line.split_whitespace().nth(1));
+            !local.any(|address| address.ends_with(&port))
+        })
 }
 
 const PORT: u16 = usher_protocol::limits::PORT_DEFAULT;
 const PORT_MIN: u16 = 15_000;
 const PORTS: u64 = 12_000;
 const POLL: Duration = Duration::from_millis(20);
-const READY_POLLS_MAX: u32 = 1500;
+const READY_POLLS_MAX: u32 = 6000;
 /// SIGTERM drains within 5 s; the rest is for a busy machine.
-const END_POLLS_MAX: u32 = 750;
+const END_POLLS_MAX: u32 = 3000;
