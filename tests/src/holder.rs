@@ -30,6 +30,8 @@ pub struct Event {
 /// What may happen to a seat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum What {
+    /// The program has found its server, before it asks for a seat; no seat is named.
+    Connected,
     /// The checkout brought a lease.
     Granted(Belief),
     /// The right was extended, or had anew.
@@ -127,6 +129,13 @@ impl Holder {
         self.orders
             .write_all(format!("{order}\n").as_bytes())
             .unwrap();
+    }
+
+    /// Waits until it is connected, as it was told.
+    pub fn wait_connected(&self) {
+        let is_end = |it: &&Event| matches!(it.what, What::Connected | What::Failed(_));
+        let end = self.wait("connect", |events| events.iter().find(is_end).cloned());
+        assert_eq!(end.what, What::Connected);
     }
 
     /// Checks a seat out and waits for the answer.
@@ -322,7 +331,7 @@ pub fn most_at_once(held: &[Held]) -> (usize, u64) {
 }
 
 const POLL: Duration = Duration::from_millis(100);
-const WAITS_MAX: u32 = 600;
+const WAITS_MAX: u32 = 1800;
 
 #[cfg(test)]
 mod tests {

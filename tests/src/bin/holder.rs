@@ -1,7 +1,7 @@
 //! A program that holds seats, as small as an application can be, for tests: `holder VENDOR.pub`.
 //!
 //! It obeys one order a line and says what happens to its seats, one JSON object a line:
-//! `checkout SEAT FEATURE` · `state SEAT` · `release SEAT` · `work SEAT FEATURE TURNS HOLD_MS` (check
+//! `connect` · `checkout SEAT FEATURE` · `state SEAT` · `release SEAT` · `work SEAT FEATURE TURNS HOLD_MS` (check
 //! out until granted, hold, give back, so many times). At the end of its orders it ends, and its
 //! guards with it. Must decide nothing about its leases: it asks its guards.
 
@@ -49,7 +49,7 @@ impl Program {
     fn obey(&mut self, order: &str) {
         let words: Vec<_> = order.split_whitespace().collect();
         match words[..] {
-            ["connect"] => drop(self.client()),
+            ["connect"] => self.connect(),
             ["checkout", seat, feature] => drop(self.checkout(seat, feature)),
             ["state", seat] => self.state(seat),
             ["release", seat] => self.release(seat),
@@ -59,6 +59,23 @@ impl Program {
             }
             _ => unreachable!("no such order: {order}"),
         }
+    }
+
+    fn connect(&mut self) {
+        let until = Clock::new().boot().0 + 1000 * PATIENCE.as_secs();
+        let connected = loop {
+            let client = self.client();
+            if !matches!(client, Err(Error::NotFound(_))) || Clock::new().boot().0 >= until {
+                break client;
+            }
+        };
+        say(
+            "",
+            match connected {
+                Ok(_) => What::Connected,
+                Err(error) => What::Failed(error.to_string()),
+            },
+        );
     }
 
     /// Returns whether it was granted.
@@ -187,5 +204,5 @@ fn say_at(at: u64, seat: &str, what: What) {
     let _ = stdout().lock().write_all(line.as_bytes());
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 const WATCH: Duration = Duration::from_millis(50);
