@@ -42,7 +42,8 @@ impl Site {
 
     /// A test license of `acme` for two seats of `solver`.
     pub(crate) fn license(&self, terms: &[&str]) -> PathBuf {
-        let feature = "solver:2,lease-min=2s,lease-default=3s,lease-max=4s";
+        // Short enough to be waited out, long enough to outlast a restart on a busy machine.
+        let feature = "solver:2,lease-min=2s,lease-default=10s,lease-max=10s";
         let usual = ["--environment", "test", "--feature", feature];
         self.acme
             .license(&self.daemon, &[&usual[..], terms].concat())
@@ -95,4 +96,4 @@ pub(crate) fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 const POLL: Duration = Duration::from_millis(50);
-const POLLS_MAX: u32 = 600;
+const POLLS_MAX: u32 = 2400;

@@ -91,7 +91,7 @@ impl World {
         let station = Station::here();
         let daemon = Daemon::start(&station);
         let vendor = Vendor::new(&station, "acme");
-        let feature = format!("{feature},lease-min=2s,lease-default=3s,lease-max=10s");
+        let feature = format!("{feature},lease-min=2s,lease-default=8s,lease-max=10s");
         let terms = ["--environment", "test", "--feature", &feature];
         daemon.install(&vendor.license(&daemon, &terms));
         let key = std::fs::read_to_string(vendor.directory().join("acme.pub")).unwrap();
@@ -134,7 +134,7 @@ impl World {
 }
 
 fn wait_until(what: &str, done: impl Fn() -> bool) {
-    for _ in 0..1500 {
+    for _ in 0..12_000 {
         if done() {
             return;
         }

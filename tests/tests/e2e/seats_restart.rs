@@ -29,7 +29,7 @@ fn no_lease_is_lost_when_the_wall_clock_steps_while_the_daemon_is_dead() {
         return;
     };
     // Idle holders notice a dead daemon at their next renewal: soon, with leases as short as these.
-    let mut seats = Seats::here("3,lease-min=2s,lease-default=9s");
+    let mut seats = Seats::here("3,lease-min=2s,lease-default=15s");
     seats.daemon.kill();
     seats.daemon.set_variable("LD_PRELOAD", &faketime);
     seats

@@ -7,7 +7,7 @@ use super::seats_site::{Seats, boot, eventually};
 
 #[test]
 fn stopped_beyond_its_lease_it_says_lost_first_and_has_its_seat_again_after_that() {
-    let seats = Seats::here("1,lease-min=2s,lease-default=3s");
+    let seats = Seats::here("1,lease-min=2s,lease-default=8s");
     let mut desk = seats.desk();
     desk.holder.granted("a", "solver");
     desk.holder.signal(Signal::STOP);
@@ -28,7 +28,7 @@ fn stopped_beyond_its_lease_it_says_lost_first_and_has_its_seat_again_after_that
 
 #[test]
 fn stopped_while_another_takes_the_seat_it_says_who_and_has_it_after_that() {
-    let seats = Seats::here("1,lease-min=2s,lease-default=3s");
+    let seats = Seats::here("1,lease-min=2s,lease-default=8s");
     let (mut one, mut two) = (seats.desk(), seats.desk());
     one.holder.granted("a", "solver");
     let refused = two.holder.refused("b", "solver");
@@ -91,4 +91,4 @@ fn wait_past(belief: &Belief) {
     eventually("the right is over", || boot() >= belief.end);
 }
 
-const READS_MAX: usize = 600;
+const READS_MAX: usize = 2400;
