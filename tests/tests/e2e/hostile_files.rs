@@ -57,6 +57,7 @@ fn nonsense_on_the_admin_socket_is_told_so_and_costs_nothing() {
     assert_eq!(half.read_to_end(&mut Vec::new()).unwrap(), 0);
     site.daemon.ask(&["status"]);
     drop((endless, half));
+    before.until_as_few_files(&site.daemon);
     before.grown_little(&site.daemon, "nonsense on the admin socket");
     assert!(
         site.run(&["--test", "acme/solver", "--", "true"])
@@ -84,7 +85,7 @@ fn idle_administrators_keep_nobody_out() {
     );
     assert!(now.files <= before.files + usherd::limits::ADMIN_CONNECTIONS_MAX + 8);
     drop(idle);
-    site.daemon.ask(&["status"]);
+    before.until_as_few_files(&site.daemon);
     before.grown_little(&site.daemon, "500 idle administrators, gone");
 }
 

@@ -323,6 +323,16 @@ impl Cost {
         }
     }
 
+    /// Waits until what was closed is closed at the daemon's end as well.
+    pub(super) fn until_as_few_files(self, daemon: &Daemon) {
+        for _ in 0..600 {
+            if Self::of(daemon).files <= self.files + GROWTH_FILES_MAX {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(POLL_MS));
+        }
+    }
+
     /// Prints both, and fails where memory or file descriptors have grown beyond the bound.
     pub(super) fn grown_little(self, daemon: &Daemon, what: &str) {
         let now = Self::of(daemon);

@@ -88,7 +88,8 @@ fn a_signal_ends_the_wait_for_a_server_at_once() {
     site.daemon.signal(Signal::STOP);
     for (sent, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let mut wrapper = site.start(&["acme/solver", "--", "true"]);
-        thread::sleep(Duration::from_millis(300));
+        listens(&wrapper, sent);
+        thread::sleep(Duration::from_millis(100));
         signal(&wrapper, sent);
         assert_eq!(wrapper.wait().unwrap().code(), Some(code));
     }
@@ -123,7 +124,7 @@ fn no_seat_is_refused_with_its_holder_and_the_vendors_word() {
 fn a_lost_seat_stops_the_child_unless_told_otherwise() {
     let mut site = Site::new(&[
         "--feature",
-        "solver:9,lease-min=2s,lease-default=2s",
+        "solver:9,lease-min=2s,lease-default=8s",
         "--environment",
         "test",
     ]);
@@ -186,6 +187,21 @@ fn no_server_is_said_within_seconds() {
     assert!(missed.stdout.is_empty());
 }
 
+/// Waits until it has a handler for the signal: before that, the signal would just kill it.
+fn listens(child: &Child, signal: Signal) {
+    let status = format!("/proc/{}/status", child.id());
+    for _ in 0..POLLS_MAX {
+        let text = fs::read_to_string(&status).unwrap();
+        let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+        if caught >> (signal.as_raw() - 1) & 1 == 1 {
+            return;
+        }
+        thread::sleep(POLL);
+    }
+    panic!("it never listens to {signal:?}");
+}
+
 fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
@@ -195,3 +211,6 @@ fn line(words: &mut impl BufRead) -> String {
     words.read_line(&mut line).unwrap();
     line.trim_end().to_owned()
 }
+
+const POLL: Duration = Duration::from_millis(10);
+const POLLS_MAX: u32 = 6000;

@@ -67,7 +67,7 @@ impl Site {
     /// Waits until so many seats of the one feature are free.
     pub(super) fn wait_free(&self, seats: &str) {
         let mut said = String::new();
-        for _ in 0..200 {
+        for _ in 0..1200 {
             let mut output = self.call(&["features"]);
             if !output.status.success() {
                 output = self.call(&["features", "--test"]);
