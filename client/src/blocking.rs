@@ -15,7 +15,7 @@ use std::{
     thread::{self, Thread},
     time::Duration,
 };
-use usher_protocol::wire::FeatureView;
+use usher_protocol::wire::{FeatureView, Place};
 
 /// As [`client::Client`].
 #[derive(Debug, Clone)]
@@ -25,10 +25,15 @@ pub struct Client(client::Client);
 #[derive(Debug)]
 pub struct Seat(seat::Seat);
 
-/// As [`client::CheckoutBuilder`]; [`CheckoutBuilder::wait`] sends it.
+/// As [`client::CheckoutBuilder`]; [`CheckoutBuilder::send`] sends it.
 #[derive(Debug, Clone)]
-#[must_use = "a checkout does nothing until `wait`"]
+#[must_use = "a checkout does nothing until `send`"]
 pub struct CheckoutBuilder(client::CheckoutBuilder);
+
+/// As [`client::CheckoutAllBuilder`]; [`CheckoutAllBuilder::send`] sends it.
+#[derive(Debug, Clone)]
+#[must_use = "a checkout does nothing until `send`"]
+pub struct CheckoutAllBuilder(client::CheckoutAllBuilder);
 
 impl Client {
     /// As [`client::Client::connect`].
@@ -50,6 +55,14 @@ impl Client {
     /// As [`client::Client::checkout`].
     pub fn checkout(&self, feature: &str) -> CheckoutBuilder {
         CheckoutBuilder(self.0.checkout(feature))
+    }
+
+    /// As [`client::Client::checkout_all`].
+    pub fn checkout_all<'a>(
+        &self,
+        features: impl IntoIterator<Item = &'a str>,
+    ) -> CheckoutAllBuilder {
+        CheckoutAllBuilder(self.0.checkout_all(features))
     }
 
     /// As [`client::Client::features`].
@@ -87,12 +100,68 @@ impl CheckoutBuilder {
         Self(self.0.patience(wait))
     }
 
+    /// As [`client::CheckoutBuilder::wait`].
+    pub fn wait(self, wait: Duration) -> Self {
+        Self(self.0.wait(wait))
+    }
+
+    /// As [`client::CheckoutBuilder::on_wait`].
+    pub fn on_wait(self, listener: impl Fn(Place) + Send + Sync + 'static) -> Self {
+        Self(self.0.on_wait(listener))
+    }
+
     /// Sends it and waits for the seat.
     ///
     /// # Errors
     /// As awaiting [`client::CheckoutBuilder`].
-    pub fn wait(self) -> Result<Seat, Error> {
+    pub fn send(self) -> Result<Seat, Error> {
         block_on(self.0.into_future()).map(Seat)
+    }
+}
+
+impl CheckoutAllBuilder {
+    /// As [`client::CheckoutAllBuilder::seats`].
+    pub fn seats(self, count: u32) -> Self {
+        Self(self.0.seats(count))
+    }
+
+    /// As [`client::CheckoutAllBuilder::also`].
+    pub fn also(self, feature: &str, seats: u32) -> Self {
+        Self(self.0.also(feature, seats))
+    }
+
+    /// As [`client::CheckoutAllBuilder::version`].
+    pub fn version(self, version: &str) -> Self {
+        Self(self.0.version(version))
+    }
+
+    /// As [`client::CheckoutAllBuilder::length`].
+    pub fn length(self, length: Duration) -> Self {
+        Self(self.0.length(length))
+    }
+
+    /// As [`client::CheckoutAllBuilder::patience`].
+    pub fn patience(self, wait: Duration) -> Self {
+        Self(self.0.patience(wait))
+    }
+
+    /// As [`client::CheckoutAllBuilder::wait`].
+    pub fn wait(self, wait: Duration) -> Self {
+        Self(self.0.wait(wait))
+    }
+
+    /// As [`client::CheckoutAllBuilder::on_wait`].
+    pub fn on_wait(self, listener: impl Fn(Place) + Send + Sync + 'static) -> Self {
+        Self(self.0.on_wait(listener))
+    }
+
+    /// Sends it and waits for the seats.
+    ///
+    /// # Errors
+    /// As awaiting [`client::CheckoutAllBuilder`].
+    pub fn send(self) -> Result<Vec<Seat>, Error> {
+        let seats = block_on(self.0.into_future())?;
+        Ok(seats.into_iter().map(Seat).collect())
     }
 }
 
@@ -105,6 +174,11 @@ impl Seat {
     /// As [`seat::Seat::on_change`].
     pub fn on_change(&self, listener: impl Fn(Change) + Send + 'static) {
         self.0.on_change(listener);
+    }
+
+    /// As [`seat::Seat::report_activity`].
+    pub fn report_activity(&self) {
+        self.0.report_activity();
     }
 
     /// As [`seat::Seat::release`].

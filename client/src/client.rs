@@ -2,10 +2,13 @@
 //!
 //! Must not decide whether a lease stands: that is the session's, read through [`crate::Seat`].
 
+mod asking;
 mod checkout;
+mod checkout_all;
 mod holder;
 
 pub use checkout::CheckoutBuilder;
+pub use checkout_all::CheckoutAllBuilder;
 pub use holder::local_holder;
 
 use crate::{
@@ -69,6 +72,23 @@ impl Client {
     /// `feature` is the name within the vendor; `acme/solver` is understood too.
     pub fn checkout(&self, feature: &str) -> CheckoutBuilder {
         CheckoutBuilder::new(self, feature)
+    }
+
+    /// Seats of several features at once, all or nothing:
+    /// `client.checkout_all(["solver", "mesher"]).await?` gives one guard for each. At most
+    /// [`usher_protocol::limits::FEATURES_PER_CHECKOUT_MAX`] features, each of them once.
+    pub fn checkout_all<'a>(
+        &self,
+        features: impl IntoIterator<Item = &'a str>,
+    ) -> CheckoutAllBuilder {
+        CheckoutAllBuilder::new(self, features)
+    }
+
+    /// Waits until the server has acknowledged everything this client gave up or gave back: after a
+    /// dropped checkout, its place in the queue is left then. Bound it by a time-out, for a server
+    /// that is gone acknowledges nothing.
+    pub async fn settled(&self) {
+        self.handle.settled().await;
     }
 
     /// What the server serves of this vendor, and how much of it is free.

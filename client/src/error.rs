@@ -14,7 +14,9 @@ use std::{fmt, sync::Arc};
 use usher_protocol::{
     documents::vendor::VendorKeyError,
     names::NameError,
-    refusal::{Refusal, RefusalCode},
+    refusal::{HolderView, Refusal, RefusalCode},
+    time::DurationMs,
+    wire::Place,
 };
 
 /// Why a call of this library failed.
@@ -41,6 +43,8 @@ pub enum Error {
     NotFound(Arc<NotFound<ConnectError>>),
     /// The server said no.
     Refused(Box<Refusal>),
+    /// No seat came free for as long as the caller would wait; the queue is left (L9).
+    WaitedInVain(Box<WaitedInVain>),
     /// The server did not answer in time.
     NoAnswer(String),
     /// The server's answer cannot be believed; why.
@@ -49,6 +53,19 @@ pub enum Error {
     LeaseFile(String),
     /// This process lacks what the library needs once; what.
     Local(String),
+}
+
+/// A wait in the queue that ended without a seat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitedInVain {
+    /// The last place.
+    pub place: Place,
+    /// For how long.
+    pub waited: DurationMs,
+    /// Who holds the seats, those that come free first in front; none where the server did not say.
+    pub holders: Vec<HolderView>,
+    /// How many leases more than the listed ones there are.
+    pub holders_more: u32,
 }
 
 /// Exit codes of the command (FIELD: exit codes).
@@ -83,6 +100,7 @@ impl Error {
             | Self::Local(_) => exit::CONFIGURATION,
             Self::NotFound(missed) => refusal_in(missed).map_or(exit::UNREACHABLE, refusal_exit),
             Self::NoAnswer(_) => exit::UNREACHABLE,
+            Self::WaitedInVain(_) => exit::NO_SEAT,
             Self::Refused(refusal) => refusal_exit(refusal),
             Self::Untrusted(_) => exit::REFUSED,
         }
@@ -105,6 +123,7 @@ impl Error {
                     .into()
             }
             Self::Name(_) => "see `usher features` for the names served".into(),
+            Self::WaitedInVain(waited) => waited.next_step(),
             Self::OutOfBounds(_) => "choose a value within these bounds".into(),
             Self::NoAnswer(_) => {
                 "try again, and if it lasts, ask the server's admin for `usherd status`".into()
@@ -142,6 +161,10 @@ impl fmt::Display for Error {
             Self::Address(error) => write!(f, "{error}"),
             Self::NotFound(missed) => write!(f, "{missed}"),
             Self::Refused(refusal) => write_refusal(f, refusal),
+            Self::WaitedInVain(waited) => {
+                write!(f, "{waited}")?;
+                write_holders(f, &waited.holders, waited.holders_more)
+            }
             Self::NoAnswer(text) => write!(f, "the server does not answer: {text}"),
             Self::Untrusted(text) => write!(f, "the server's answer cannot be believed: {text}"),
             Self::LeaseFile(text) => write!(f, "lease file: {text}"),
@@ -160,7 +183,15 @@ fn write_refusal(f: &mut fmt::Formatter<'_>, refusal: &Refusal) -> fmt::Result {
     if let Some(rule) = &refusal.rule {
         write!(f, "\n  rule: {} ({}:{})", rule.text, rule.file, rule.line)?;
     }
-    for holder in &refusal.holders {
+    write_holders(f, &refusal.holders, refusal.holders_more)?;
+    if let Some(support) = &refusal.support {
+        write!(f, "\n  vendor: {support}")?;
+    }
+    Ok(())
+}
+
+fn write_holders(f: &mut fmt::Formatter<'_>, holders: &[HolderView], more: u32) -> fmt::Result {
+    for holder in holders {
         write!(f, "\n  held by {}@{}", holder.user, holder.host)?;
         write!(
             f,
@@ -168,13 +199,34 @@ fn write_refusal(f: &mut fmt::Formatter<'_>, refusal: &Refusal) -> fmt::Result {
             holder.seats, holder.free_in_ms
         )?;
     }
-    if refusal.holders_more > 0 {
-        write!(f, "\n  and {} more", refusal.holders_more)?;
-    }
-    if let Some(support) = &refusal.support {
-        write!(f, "\n  vendor: {support}")?;
+    if more > 0 {
+        write!(f, "\n  and {more} more")?;
     }
     Ok(())
+}
+
+impl fmt::Display for WaitedInVain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place {
+            position, waiting, ..
+        } = self.place;
+        let waited = self.waited;
+        write!(
+            f,
+            "no seat came free within {waited}; the queue was left at place {position} of {waiting}"
+        )
+    }
+}
+
+impl WaitedInVain {
+    fn next_step(&self) -> String {
+        match self.place.expected_ms {
+            Some(wait) => format!(
+                "a turn was expected within {wait} more; wait longer, or ask one of the holders"
+            ),
+            None => "wait longer, or ask one of the holders".to_owned(),
+        }
+    }
 }
 
 fn refusal_step(refusal: &Refusal) -> String {

@@ -15,6 +15,20 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Where no seat is free, a checkout may stand in the server's queue, and several features can be had
+//! at once or not at all:
+//!
+//! ```no_run
+//! # use std::time::Duration;
+//! # async fn example(client: usher_client::Client) -> Result<(), usher_client::Error> {
+//! let seats = client
+//!     .checkout_all(["solver", "mesher"])
+//!     .wait(Duration::from_secs(600))
+//!     .on_wait(|place| eprintln!("place {} of {}", place.position, place.waiting))
+//!     .await?;
+//! # drop(seats); Ok(()) }
+//! ```
+//!
 //! Programs without a runtime use [`blocking`], with the same names.
 //!
 //! The vendor's root key is all that an application ships (T3): servers are found by explicit
@@ -39,7 +53,7 @@ pub mod session;
 pub mod tls;
 pub mod trust;
 
-pub use client::{Builder, CheckoutBuilder, Client};
+pub use client::{Builder, CheckoutAllBuilder, CheckoutBuilder, Client};
 pub use error::Error;
 pub use lease_file::LeaseFile;
 pub use seat::Seat;

@@ -16,6 +16,7 @@ use usher_protocol::{
     ids::LeaseId,
     names::{FeatureName, LicenseId},
     time::DurationMs,
+    wire::Place,
 };
 
 /// Seats that are ours as long as [`Seat::state`] says so. They renew themselves.
@@ -54,6 +55,18 @@ impl Seat {
     /// not block. Several listeners are called in order.
     pub fn on_change(&self, listener: impl Fn(Change) + Send + 'static) {
         self.shared.listen(Box::new(listener));
+    }
+
+    /// Tells that the application is in use at this moment. Where the site's policy reclaims seats
+    /// of idle applications, only those that call this are measured: call it at each sign of work,
+    /// as often as you like, for it costs nothing. A seat reclaimed so ends as [`LostWhy::Idle`].
+    pub fn report_activity(&self) {
+        self.shared.session().report_activity(Clock::new().now());
+    }
+
+    /// Where the seat stands in the queue while it is lost and asked for again (L6).
+    pub fn place(&self) -> Option<Place> {
+        self.shared.session().place()
     }
 
     /// Gives the seat back and waits for the server's word.

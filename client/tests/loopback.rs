@@ -545,7 +545,7 @@ async fn without_a_runtime_it_is_the_same_library() {
     let builder = station.builder(&server);
     let seats = tokio::task::spawn_blocking(move || {
         let client = usher_client::blocking::Client::build(builder).unwrap();
-        let seat = client.checkout("solver").seats(1).wait().unwrap();
+        let seat = client.checkout("solver").seats(1).send().unwrap();
         let state = seat.state();
         seat.release().unwrap();
         (state, client.features().unwrap().len())

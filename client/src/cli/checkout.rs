@@ -2,7 +2,7 @@
 //! Must not renew by itself.
 
 use super::{
-    acquire::{self, Outcome, Wish},
+    acquire::{self, Outcome, Terms},
     context::Context,
     failure::Failure,
     leases, output, progress,
@@ -18,8 +18,11 @@ use usher_client::{
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckoutArgs {
+    /// The feature, such as acme/solver, or solver where one trusted vendor serves it
+    #[arg(value_name = "FEATURE")]
+    feature: String,
     #[command(flatten)]
-    wish: Wish,
+    terms: Terms,
     /// How long, such as 8h; the license bounds it
     #[arg(long = "for", value_name = "D")]
     length: DurationMs,
@@ -56,15 +59,22 @@ pub(crate) struct ReleaseArgs {
 pub(crate) async fn checkout(context: &Context, args: CheckoutArgs) -> Result<ExitCode, Failure> {
     let mut signals = Signals::listen()
         .map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
-    let acquired = acquire::acquire(context, &mut signals, &args.wish, Some(args.length)).await?;
-    let (seat, root) = match acquired {
-        Outcome::Seat(acquired) => (acquired.seat, acquired.root),
+    let features = std::slice::from_ref(&args.feature);
+    let length = Some(args.length);
+    let acquired = acquire::acquire(context, &mut signals, features, &args.terms, length).await?;
+    let mut acquired = match acquired {
+        Outcome::Seats(acquired) => acquired,
         Outcome::Interrupted(code) => return Ok(ExitCode::from(code)),
     };
+    let lost = || Failure::new("the seat is lost", exit::LOST);
+    let (seat, root) = acquired
+        .pop()
+        .map(|it| (it.seat, it.root))
+        .ok_or_else(lost)?;
     let path = match (args.output, seat.id()) {
         (Some(path), _) => path,
         (None, Some(id)) => context.paths.lease_file(&root, &id),
-        (None, None) => return Err(Failure::new("the seat is lost", exit::LOST)),
+        (None, None) => return Err(lost()),
     };
     let file = seat.keep(&path).await?;
     tell(context, &file, args.json)?;

@@ -52,6 +52,11 @@ impl From<Error> for Failure {
                 let next = error.next_step().unwrap_or_default();
                 format!("{}\nnext: {next}", refusal_text(refusal))
             }
+            Error::WaitedInVain(waited) => {
+                let holders = holders_text(&waited.holders, waited.holders_more);
+                let next = error.next_step().unwrap_or_default();
+                format!("{waited}{holders}\nnext: {next}")
+            }
             Error::NotFound(missed) => {
                 let mut text = error.to_string();
                 let test_only =
@@ -81,15 +86,7 @@ pub(crate) fn refusal_text(refusal: &Refusal) -> String {
             rule.text, rule.file, rule.line
         );
     }
-    if !refusal.holders.is_empty() {
-        let table = holders_table(&refusal.holders).to_string();
-        for line in table.lines() {
-            let _ = write!(text, "\n  {line}");
-        }
-    }
-    if refusal.holders_more > 0 {
-        let _ = write!(text, "\n  and {} more", refusal.holders_more);
-    }
+    text.push_str(&holders_text(&refusal.holders, refusal.holders_more));
     if let Some(earliest) = refusal.earliest_free_ms {
         let _ = write!(
             text,
@@ -98,6 +95,19 @@ pub(crate) fn refusal_text(refusal: &Refusal) -> String {
     }
     if let Some(support) = &refusal.support {
         let _ = write!(text, "\n  vendor: {support}");
+    }
+    text
+}
+
+fn holders_text(holders: &[HolderView], more: u32) -> String {
+    let mut text = String::new();
+    if !holders.is_empty() {
+        for line in holders_table(holders).to_string().lines() {
+            let _ = write!(text, "\n  {line}");
+        }
+    }
+    if more > 0 {
+        let _ = write!(text, "\n  and {more} more");
     }
     text
 }

@@ -141,7 +141,8 @@ mod tests {
                 .to_owned()
         };
         insta::assert_snapshot!(wrong("usher checkout solver --for 10"), @"error: invalid value '10' for '--for <D>': not a length of time: expected numbers with the units d, h, m, s, ms, the largest first, like `10m` or `1h30m`");
-        insta::assert_snapshot!(wrong("usher run solver true"), @"error: unexpected argument 'true' found");
+        insta::assert_snapshot!(wrong("usher run solver true"), @"error: the following required arguments were not provided:");
+        insta::assert_snapshot!(wrong("usher run solver --wait 10 -- true"), @"error: invalid value '10' for '--wait <D>': not a length of time: expected numbers with the units d, h, m, s, ms, the largest first, like `10m` or `1h30m`");
         insta::assert_snapshot!(wrong("usher run solver --on-lost shrug -- true"), @"error: invalid value 'shrug' for '--on-lost <WHAT>'");
         insta::assert_snapshot!(wrong("usher release"), @"error: the following required arguments were not provided:");
     }

@@ -1,17 +1,12 @@
-//! `usher run`: a command that lives as long as its seat. Decides what becomes of the child when
-//! the seat is lost, and the exit code; how it is held and stopped is `process.rs`'s.
+//! `usher run`: a command that lives as long as its seats. Decides what becomes of the child when
+//! a seat is lost, and the exit code; how it is held and stopped is `process.rs`'s.
 
 use super::{
-    acquire::{self, Acquired, Outcome, Wish},
+    acquire::{self, Acquired, Outcome, Terms},
     context::Context,
     failure::Failure,
 };
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 use tokio::sync::mpsc;
 use usher_client::{
     Change, Seat,
@@ -21,18 +16,21 @@ use usher_client::{
     protocol::{
         envelope::Signed,
         ids::{Commit, Epoch, LeaseId},
-        names::FeaturePath,
     },
 };
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// The features, such as acme/solver, or solver where one trusted vendor serves it; several are
+    /// had at once or not at all
+    #[arg(required = true, value_name = "FEATURE")]
+    features: Vec<String>,
     #[command(flatten)]
-    wish: Wish,
+    terms: Terms,
     /// The lease length to ask for, such as 10m; the license bounds it
     #[arg(long, value_name = "D")]
     length: Option<DurationMs>,
-    /// What to do with the command when the seat is lost
+    /// What to do with the command when a seat is lost
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnLost::Stop)]
     on_lost: OnLost,
     /// The command and its arguments
@@ -53,69 +51,80 @@ enum OnLost {
 pub(crate) async fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let mut signals = Signals::listen()
         .map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
-    let acquired = acquire::acquire(context, &mut signals, &args.wish, args.length).await?;
+    let (features, terms) = (&args.features, &args.terms);
+    let acquired = acquire::acquire(context, &mut signals, features, terms, args.length).await?;
     let acquired = match acquired {
-        Outcome::Seat(acquired) => *acquired,
+        Outcome::Seats(acquired) => acquired,
         Outcome::Interrupted(code) => return Ok(ExitCode::from(code)),
     };
-    context.say(&greeting(&acquired));
     let (tell, changes) = mpsc::unbounded_channel();
-    acquired.seat.on_change(move |change| {
-        let _ = tell.send(change);
-    });
-    let mut shown = Shown::new(context, &acquired);
-    shown.refresh(&acquired.seat).await;
-    let program = program(&args.command, &acquired, &shown.path);
-    let child = match Child::spawn(program).await {
+    let mut held = Vec::new();
+    for (number, acquired) in acquired.into_iter().enumerate() {
+        context.say(&greeting(&acquired));
+        let tell = tell.clone();
+        acquired.seat.on_change(move |change| {
+            let _ = tell.send((number, change));
+        });
+        let mut shown = Shown::new(context, &acquired);
+        shown.refresh(&acquired.seat).await;
+        held.push(Held { acquired, shown });
+    }
+    let child = match Child::spawn(program(&args.command, &held)).await {
         Ok(child) => child,
         Err(error) => {
-            shown.remove();
-            give_back(context, acquired.seat).await;
+            give_back(context, held).await;
             let message = format!("cannot start a process: {error}");
             return Err(Failure::new(message, NOT_STARTED));
         }
     };
     let mut attendance = Attendance {
-        path: &acquired.path,
-        seat: &acquired.seat,
+        held: &mut held,
         on_lost: args.on_lost,
         child,
         signals,
         changes,
-        shown: &mut shown,
     };
     let code = attendance.until_the_end().await;
-    shown.remove();
-    give_back(context, acquired.seat).await;
+    give_back(context, held).await;
     Ok(ExitCode::from(code))
+}
+
+/// A seat while the command runs.
+struct Held {
+    acquired: Acquired,
+    shown: Shown,
 }
 
 /// A running child and everything that can happen to it.
 struct Attendance<'a> {
-    path: &'a FeaturePath,
-    seat: &'a Seat,
+    held: &'a mut [Held],
     on_lost: OnLost,
     child: Child,
     signals: Signals,
-    changes: mpsc::UnboundedReceiver<Change>,
-    shown: &'a mut Shown,
+    /// Of which seat, and what.
+    changes: mpsc::UnboundedReceiver<(usize, Change)>,
 }
 
 impl Attendance<'_> {
     async fn until_the_end(&mut self) -> u8 {
         loop {
+            let pause = self.pause();
             tokio::select! {
                 ended = self.child.wait() => return ended.exit_code(),
                 signal = self.signals.next() => {
-                    // After a stop or a suspend the clocks may say that the seat is gone (L1).
-                    let _ = self.seat.state();
+                    // After a stop or a suspend the clocks may say that a seat is gone (L1).
+                    for held in self.held.iter() {
+                        let _ = held.acquired.seat.state();
+                    }
                     self.child.signal(signal);
                 }
-                () = tokio::time::sleep(Shown::pause(self.seat)) => {
-                    self.shown.refresh(self.seat).await;
+                () = tokio::time::sleep(pause) => {
+                    for held in self.held.iter_mut() {
+                        held.shown.refresh(&held.acquired.seat).await;
+                    }
                 }
-                Some(change) = self.changes.recv() => {
-                    if let Some(code) = self.changed(&change).await {
+                Some((number, change)) = self.changes.recv() => {
+                    if let Some(code) = self.changed(number, &change).await {
                         return code;
                     }
                 }
@@ -123,8 +132,16 @@ impl Attendance<'_> {
         }
     }
 
+    fn pause(&self) -> Duration {
+        let pauses = self
+            .held
+            .iter()
+            .map(|held| Shown::pause(&held.acquired.seat));
+        pauses.min().unwrap_or(RELEASE_WAIT)
+    }
+
     /// Tells a change once; the exit code if it ended the child.
-    async fn changed(&mut self, change: &Change) -> Option<u8> {
+    async fn changed(&mut self, number: usize, change: &Change) -> Option<u8> {
         let lost = matches!(change, Change::Lost(_));
         let what = match (lost, self.on_lost) {
             (true, OnLost::Stop) => "; stopping the command",
@@ -132,8 +149,9 @@ impl Attendance<'_> {
             (true, OnLost::Warn) => "; the command goes on without it",
             (false, _) => "",
         };
+        let Acquired { seat, path, .. } = &self.held.get(number)?.acquired;
         // Bad news is told to the quiet, too.
-        eprintln!("usher: {}: {}{what}", self.path, self.words(change));
+        eprintln!("usher: {path}: {}{what}", in_words(seat, change));
         if !lost {
             return None;
         }
@@ -146,16 +164,16 @@ impl Attendance<'_> {
             }
         }
     }
+}
 
-    fn words(&self, change: &Change) -> String {
-        match change {
-            Change::Renewing(_) => {
-                format!("{change}; the seat is held for {} more", self.seat.left())
-            }
-            Change::Lost(why) => format!("the seat is lost: {why}"),
-            Change::Restored => "the seat is held again".to_owned(),
-            other => other.to_string(),
+fn in_words(seat: &Seat, change: &Change) -> String {
+    match change {
+        Change::Renewing(_) => {
+            format!("{change}; the seat is held for {} more", seat.left())
         }
+        Change::Lost(why) => format!("the seat is lost: {why}"),
+        Change::Restored => "the seat is held again".to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -222,13 +240,29 @@ fn greeting(acquired: &Acquired) -> String {
     )
 }
 
-fn program(command: &[OsString], acquired: &Acquired, shown: &Path) -> Program {
-    let lease = acquired.seat.id().map(|id| id.to_string());
+/// What the command is told: of each feature in the order asked for, files as in `PATH`.
+fn program(command: &[OsString], held: &[Held]) -> Program {
+    let each = |word: fn(&Held) -> String| held.iter().map(word).collect::<Vec<_>>().join(" ");
+    let mut files = OsString::new();
+    for (number, held) in held.iter().enumerate() {
+        files.push(if number == 0 { "" } else { ":" });
+        files.push(&held.shown.path);
+    }
+    let lease = each(|held| {
+        held.acquired
+            .seat
+            .id()
+            .map_or(String::new(), |id| id.to_string())
+    });
+    let server = held.first().map(|held| server_name(&held.acquired.seat));
     let told: [(&str, OsString); 4] = [
-        ("USHER_LEASE", lease.unwrap_or_default().into()),
-        ("USHER_LEASE_FILE", shown.into()),
-        ("USHER_FEATURE", acquired.path.to_string().into()),
-        ("USHER_SERVER_NAME", server_name(&acquired.seat).into()),
+        ("USHER_LEASE", lease.into()),
+        ("USHER_LEASE_FILE", files),
+        (
+            "USHER_FEATURE",
+            each(|held| held.acquired.path.to_string()).into(),
+        ),
+        ("USHER_SERVER_NAME", server.unwrap_or_default().into()),
     ];
     let environment = told.map(|(name, value)| (name.into(), value));
     let mut words = command.iter().cloned();
@@ -244,16 +278,25 @@ fn server_name(seat: &Seat) -> String {
     seat.server().map(|server| server.name).unwrap_or_default()
 }
 
-/// The child is gone: the next one in line should not wait for a lease to end.
-async fn give_back(context: &Context, seat: Seat) {
-    if !seat.state().holds() {
-        return;
-    }
-    match tokio::time::timeout(RELEASE_WAIT, seat.release()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(_)) | Err(_) => context.say(
+/// The child is gone: the next one in line should not wait for a lease to end. A seat that is lost
+/// is dropped, and with it its place in the queue for another.
+async fn give_back(context: &Context, held: Vec<Held>) {
+    let returning = async {
+        for Held { acquired, shown } in held {
+            shown.remove();
+            if acquired.seat.state().holds() {
+                acquired.seat.release().await?;
+            }
+        }
+        Ok::<_, usher_client::Error>(())
+    };
+    if !matches!(
+        tokio::time::timeout(RELEASE_WAIT, returning).await,
+        Ok(Ok(()))
+    ) {
+        context.say(
             "usher: the server did not take the seat back yet; it comes free when its lease ends",
-        ),
+        );
     }
 }
 

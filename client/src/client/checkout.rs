@@ -1,22 +1,23 @@
 //! One checkout: what is asked for, and the wait for the answer.
 
-use super::{Client, milliseconds};
-use crate::{
-    clock::Clock,
-    driver::{Handle, Order, Shared, ended, fresh},
-    error::Error,
-    seat::Seat,
-    session::{Ask, Session},
-};
-use std::{future::IntoFuture, pin::Pin, sync::Arc, time::Duration};
-use tokio::sync::oneshot;
-use usher_protocol::{
-    limits::{LEASE_MS_MAX, LEASE_MS_MIN_TEST, SEATS_PER_CHECKOUT_MAX},
-    names::{FeatureName, FeaturePath, Version},
-    time::DurationMs,
-};
+use super::{Client, asking::Terms};
+use crate::{error::Error, seat::Seat};
+use std::{future::IntoFuture, pin::Pin, time::Duration};
+use usher_protocol::wire::Place;
 
 /// A checkout that is not sent yet: await it for the [`Seat`].
+///
+/// ```no_run
+/// # async fn example(client: usher_client::Client) -> Result<(), usher_client::Error> {
+/// use std::time::Duration;
+///
+/// let seat = client
+///     .checkout("solver")
+///     .wait(Duration::from_secs(600))
+///     .on_wait(|place| eprintln!("{} of {}", place.position, place.waiting))
+///     .await?;
+/// # drop(seat); Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "a checkout does nothing until it is awaited"]
 pub struct CheckoutBuilder {
@@ -24,8 +25,7 @@ pub struct CheckoutBuilder {
     feature: String,
     seats: u32,
     version: Option<String>,
-    length: Option<Duration>,
-    patience: DurationMs,
+    terms: Terms,
 }
 
 impl CheckoutBuilder {
@@ -35,8 +35,7 @@ impl CheckoutBuilder {
             feature: feature.to_owned(),
             seats: 1,
             version: None,
-            length: None,
-            patience: PATIENCE_MS,
+            terms: Terms::new(),
         }
     }
 
@@ -54,77 +53,40 @@ impl CheckoutBuilder {
 
     /// The lease length wished for; the license bounds it (L2).
     pub fn length(mut self, length: Duration) -> Self {
-        self.length = Some(length);
+        self.terms.length(length);
         self
     }
 
     /// How long to wait for an answer; 10 s without this call. This is no wait for a free seat.
     pub fn patience(mut self, wait: Duration) -> Self {
-        self.patience = milliseconds(wait);
+        self.terms.patience(wait);
+        self
+    }
+
+    /// How long to stand in the queue when no seat is free, counted from the call (L9). Zero, as
+    /// without this call, is not at all. A checkout that is given up, by dropping its future,
+    /// leaves the queue at once.
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.terms.wait(wait);
+        self
+    }
+
+    /// Calls `listener` with the place in the queue whenever it changes, on the library's thread: it
+    /// must be short and must not block.
+    pub fn on_wait(mut self, listener: impl Fn(Place) + Send + Sync + 'static) -> Self {
+        self.terms.on_wait(listener);
         self
     }
 
     async fn send(self) -> Result<Seat, Error> {
-        let ask = self.ask()?;
-        let session = Session::new(ask, Clock::new().now(), fresh()?);
-        let shared = Arc::new(Shared::new(session));
-        let handle = self.client.handle.clone();
-        let (granted, answer) = oneshot::channel();
-        let wait = Wait {
-            slot: handle.new_slot(),
-            handle,
-            settled: false,
-        };
-        wait.handle.order(Order::Checkout {
-            slot: wait.slot,
-            shared: Arc::clone(&shared),
-            patience: self.patience,
-            granted,
-        });
-        let answer = answer.await;
-        let slot = wait.settle();
-        answer.map_err(|_| ended())??;
-        Ok(Seat::new(self.client.handle.clone(), slot, shared))
-    }
-
-    fn ask(&self) -> Result<Ask, Error> {
-        let length_ms = self.length.map(milliseconds);
-        if !(1..=SEATS_PER_CHECKOUT_MAX).contains(&self.seats) {
-            let bounds = format!("1 to {SEATS_PER_CHECKOUT_MAX}");
-            return Err(Error::OutOfBounds(format!(
-                "{} seats: expected {bounds}",
-                self.seats
-            )));
-        }
-        if let Some(length) =
-            length_ms.filter(|it| !(LEASE_MS_MIN_TEST..=LEASE_MS_MAX).contains(it))
-        {
-            let bounds = format!("{LEASE_MS_MIN_TEST} to {LEASE_MS_MAX}");
-            return Err(Error::OutOfBounds(format!(
-                "a lease of {length}: expected {bounds}"
-            )));
-        }
-        Ok(Ask {
-            feature: self.feature()?,
-            environment: self.client.environment,
-            seats: self.seats,
-            version: self
-                .version
-                .as_deref()
-                .map(str::parse::<Version>)
-                .transpose()?,
-            length_ms,
-            holder: self.client.holder.clone(),
-        })
-    }
-
-    /// The vendor in `acme/solver` is for people: the root decides whose servers are asked (T3).
-    fn feature(&self) -> Result<FeatureName, Error> {
-        if self.feature.contains('/') {
-            Ok(self.feature.parse::<FeaturePath>()?.feature)
-        } else {
-            Ok(self.feature.parse()?)
-        }
+        let version = self.version.as_deref();
+        let ask = self
+            .terms
+            .ask(&self.client, &self.feature, self.seats, version)?;
+        let mut seats = self.terms.send(&self.client, vec![ask]).await?;
+        seats
+            .pop()
+            .ok_or_else(|| Error::Local("a grant without a seat".to_owned()))
     }
 }
 
@@ -132,34 +94,11 @@ impl IntoFuture for CheckoutBuilder {
     type Output = Result<Seat, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
+    /// # Errors
+    /// [`Error::Refused`] with the server's reason; [`Error::WaitedInVain`] when no seat came free
+    /// in time; [`Error::NoAnswer`] or [`Error::Untrusted`] when the answer did not come or cannot
+    /// be believed; [`Error::Name`] or [`Error::OutOfBounds`] before anything is sent.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.send())
     }
 }
-
-/// A wait for a grant: given up, the seat that may still come is given back (L5).
-struct Wait {
-    handle: Handle,
-    slot: u64,
-    settled: bool,
-}
-
-impl Wait {
-    fn settle(mut self) -> u64 {
-        self.settled = true;
-        self.slot
-    }
-}
-
-impl Drop for Wait {
-    fn drop(&mut self) {
-        if !self.settled {
-            self.handle.order(Order::Release {
-                slot: self.slot,
-                released: None,
-            });
-        }
-    }
-}
-
-const PATIENCE_MS: DurationMs = DurationMs::seconds(10);

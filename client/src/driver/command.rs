@@ -23,13 +23,8 @@ pub(super) type ServerCell = Arc<Mutex<Option<Server>>>;
 
 /// One order to the driver.
 pub(crate) enum Order {
-    /// Check out; the session is new and knows no connection.
-    Checkout {
-        slot: u64,
-        shared: Arc<Shared>,
-        patience: DurationMs,
-        granted: oneshot::Sender<Result<(), Error>>,
-    },
+    /// Check out.
+    Checkout(Checkout),
     /// Give back, or give up.
     Release {
         slot: u64,
@@ -48,6 +43,29 @@ pub(crate) enum Order {
     Connection {
         reply: oneshot::Sender<Option<Connection>>,
     },
+    /// Tell when nothing is on its way back to the server any more.
+    Settled { tell: oneshot::Sender<()> },
+}
+
+/// A checkout for the driver to carry.
+pub(crate) struct Checkout {
+    /// The slot of each lease, in the order asked for; the first stands for all until they are
+    /// granted.
+    pub(crate) slots: Vec<u64>,
+    /// Its session is new and knows no connection.
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) patience: Patience,
+    /// Gets the sessions, one for each slot.
+    pub(crate) granted: oneshot::Sender<Result<Vec<Arc<Shared>>, Error>>,
+}
+
+/// How long a caller waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// For any answer.
+    pub(crate) answer: DurationMs,
+    /// For a seat, in the queue (L9); zero is not at all.
+    pub(crate) seat: DurationMs,
 }
 
 /// Who is told that a seat is back: true if the server acknowledged it.
@@ -132,6 +150,14 @@ impl Handle {
             Ok(Reply::Refused(refusal)) => Err(Error::Refused(Box::new(refusal))),
             other => other,
         }
+    }
+
+    /// Waits until the server has acknowledged all that was given up or given back.
+    pub(crate) async fn settled(&self) {
+        let (tell, told) = oneshot::channel();
+        self.order(Order::Settled { tell });
+        // A driver that has ended has nothing under way.
+        let _ = told.await;
     }
 
     /// The connection just now.

@@ -6,15 +6,15 @@ mod command;
 mod link;
 mod slot;
 
-pub(crate) use command::{Handle, Order, Released, ended};
+pub(crate) use command::{Checkout, Handle, Order, Patience, Released, ended};
 pub(crate) use link::Setup;
-pub(crate) use slot::Shared;
+pub(crate) use slot::{PlaceListener, Shared};
 
 use crate::{
     clock::{Alarm, BootMs, Clock},
     connection::{CALL_MS_MAX, Connection},
     error::Error,
-    session::{Answer, Fresh, Input, Output, Send},
+    session::{Answer, Fresh, Input, Outcome, Output, Send, Session},
 };
 use link::{Link, Up};
 use slot::Slot;
@@ -103,6 +103,8 @@ struct Driver {
     slots: BTreeMap<u64, Slot>,
     /// Questions that wait for a connection.
     questions: Vec<Question>,
+    /// Who wants to know when nothing is on its way back any more.
+    unsettled: Vec<oneshot::Sender<()>>,
 }
 
 struct Question {
@@ -131,6 +133,7 @@ impl Driver {
             server,
             slots: BTreeMap::new(),
             questions: Vec::new(),
+            unsettled: Vec::new(),
         };
         driver.publish_server();
         Ok(driver)
@@ -148,6 +151,7 @@ impl Driver {
                 () = self.alarm.rung() => {}
             }
             self.pass_time();
+            self.tell_settled();
         }
         self.link.close().await;
     }
@@ -163,28 +167,13 @@ impl Driver {
         self.deserted = Some(self.clock.boot());
         let slots: Vec<u64> = self.slots.keys().copied().collect();
         for slot in slots {
-            self.feed(slot, Input::Release);
+            self.give_up(slot);
         }
     }
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Checkout {
-                slot,
-                shared,
-                patience,
-                granted,
-            } => {
-                let until = self.clock.boot().plus(patience);
-                self.slots.insert(slot, Slot::new(shared, until, granted));
-                match self.link.connection() {
-                    Some(connection) => {
-                        let site = connection.server().site;
-                        self.feed(slot, Input::Connected(site));
-                    }
-                    None => self.link.hurry(self.clock.boot()),
-                }
-            }
+            Order::Checkout(checkout) => self.check_out(checkout),
             Order::Release { slot, released } => {
                 match (self.slots.get_mut(&slot), released) {
                     (Some(slot), Some(released)) => slot.released.push(released),
@@ -192,13 +181,37 @@ impl Driver {
                     (None, Some(released)) => released.tell(true),
                     (_, None) => {}
                 }
-                self.feed(slot, Input::Release);
+                self.give_up(slot);
             }
             Order::Forget { slot } => drop(self.slots.remove(&slot)),
             Order::Look { slot } => self.feed(slot, Input::Tick),
             Order::Ask { request, reply } => self.question(Question { request, reply }),
             Order::Connection { reply } => drop(reply.send(self.link.connection().cloned())),
+            Order::Settled { tell } => self.unsettled.push(tell),
         }
+    }
+
+    fn check_out(&mut self, mut checkout: Checkout) {
+        let mut slots = std::mem::take(&mut checkout.slots).into_iter();
+        let Some(slot) = slots.next() else {
+            return;
+        };
+        let now = self.clock.boot();
+        (self.slots).insert(slot, Slot::new(checkout, slots.collect(), now));
+        match self.link.connection() {
+            Some(connection) => {
+                let site = connection.server().site;
+                self.feed(slot, Input::Connected(site));
+            }
+            None => self.link.hurry(now),
+        }
+    }
+
+    fn give_up(&mut self, slot: u64) {
+        if let Some(slot) = self.slots.get_mut(&slot) {
+            slot.is_given_up = true;
+        }
+        self.feed(slot, Input::Release);
     }
 
     fn question(&mut self, question: Question) {
@@ -259,7 +272,20 @@ impl Driver {
         match push {
             Push::Evicted(lease, reason) => self.feed_all(&Input::Evicted(lease, reason)),
             Push::Draining(pause) => self.link.wait_before_dialing(pause, draw_jitter()),
-            Push::FeaturesChanged | Push::Queued(..) | Push::Offered(..) | Push::Dismissed(..) => {}
+            Push::FeaturesChanged => self.feed_all(&Input::FeaturesChanged),
+            Push::Queued(nonce, place) => self.feed_waiter(nonce, Input::Queued(nonce, place)),
+            Push::Offered(nonce, _) => self.feed_waiter(nonce, Input::Offered(nonce)),
+            Push::Dismissed(nonce, refusal) => {
+                self.feed_waiter(nonce, Input::Dismissed(nonce, Box::new(refusal)));
+            }
+        }
+    }
+
+    fn feed_waiter(&mut self, nonce: Nonce, input: Input) {
+        let mut slots = self.slots.iter();
+        let waiter = slots.find(|(_, slot)| slot.shared.is_waiter(nonce));
+        if let Some(slot) = waiter.map(|(slot, _)| *slot) {
+            self.feed(slot, input);
         }
     }
 
@@ -292,14 +318,40 @@ impl Driver {
             return;
         };
         slot.wake = output.wake;
+        let is_granted = output.outcome == Some(Outcome::Granted);
         if let Some(outcome) = output.outcome {
             slot.settle(outcome);
+        }
+        if is_granted || !output.companions.is_empty() {
+            self.adopt(number, output.companions, is_granted);
         }
         if output.over {
             self.slots.remove(&number);
         }
         if output.reconnect {
             self.lose_connection();
+        }
+    }
+
+    /// Hands the seats of a checkout to its caller. What came without being granted goes back (L5).
+    fn adopt(&mut self, number: u64, sessions: Vec<Session>, is_granted: bool) {
+        let Some(first) = self.slots.get_mut(&number) else {
+            return;
+        };
+        let slots = std::mem::take(&mut first.companions);
+        let mut all = vec![Arc::clone(&first.shared)];
+        for (slot, session) in slots.into_iter().zip(sessions) {
+            let shared = Arc::new(Shared::new(session));
+            (self.slots).insert(slot, Slot::of_companion(Arc::clone(&shared)));
+            if is_granted {
+                self.feed(slot, Input::Tick);
+            } else {
+                self.give_up(slot);
+            }
+            all.push(shared);
+        }
+        if let Some(first) = self.slots.get_mut(&number).filter(|_| is_granted) {
+            first.answer(Ok(all));
         }
     }
 
@@ -342,9 +394,9 @@ impl Driver {
             .collect();
         for number in impatient {
             if let Some(slot) = self.slots.get_mut(&number) {
-                slot.disappoint();
+                slot.disappoint(now);
             }
-            self.feed(number, Input::Release);
+            self.give_up(number);
         }
         if self.is_link_needed() {
             let site = self
@@ -352,6 +404,15 @@ impl Driver {
                 .values()
                 .find_map(|slot| slot.shared.site_needed());
             self.link.dial_if_due(now, site);
+        }
+    }
+
+    fn tell_settled(&mut self) {
+        let under_way = self.slots.values().any(|slot| slot.is_given_up);
+        if !under_way {
+            for waiter in self.unsettled.drain(..) {
+                let _ = waiter.send(());
+            }
         }
     }
 

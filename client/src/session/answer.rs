@@ -40,7 +40,7 @@ impl Session {
             Answer::Released => self.released(),
             Answer::Refused(refusal) => self.refused(now, fresh, refusal),
             Answer::Unusable(reason, lease) => self.unusable(now, reason, lease),
-            Answer::UnusableAll(reason, leases) => self.unusable_all(now, reason, &leases, output),
+            Answer::UnusableAll(reason, leases) => self.unusable_all(now, &reason, &leases, output),
         };
     }
 

@@ -139,7 +139,6 @@ impl Session {
     fn take(&mut self, now: Now, fresh: Fresh, input: Input, output: &mut Output) {
         let ours = |nonce| nonce == self.nonce;
         match input {
-            Input::Tick => {}
             Input::Connected(site) => self.connect(site, now, fresh),
             Input::Disconnected => self.disconnect(),
             Input::Answered(attempt, answer) => {
@@ -151,7 +150,7 @@ impl Session {
             Input::Dismissed(nonce, refusal) if ours(nonce) => {
                 output.outcome = self.dismissed(now, fresh, refusal);
             }
-            Input::Queued(..) | Input::Offered(_) | Input::Dismissed(..) => {}
+            Input::Tick | Input::Queued(..) | Input::Offered(_) | Input::Dismissed(..) => {}
             Input::FeaturesChanged => self.features_changed(now, fresh),
             Input::Release => output.outcome = self.release(now),
         }

@@ -61,13 +61,13 @@ impl Session {
     pub(super) fn unusable_all(
         &mut self,
         now: Now,
-        why: String,
+        why: &str,
         leases: &[Option<LeaseId>],
         output: &mut Output,
     ) -> Option<Outcome> {
         let secrets = self.companion_secrets();
         let first = leases.first().copied().flatten();
-        let outcome = self.unusable(now, why.clone(), first);
+        let outcome = self.unusable(now, why.to_owned(), first);
         if !matches!(self.phase, Phase::Releasing { .. } | Phase::Over(_)) {
             return outcome;
         }
@@ -76,7 +76,7 @@ impl Session {
         for ((ask, secrets), lease) in others.filter(|(_, lease)| lease.is_some()) {
             let mut companion = self.companion(ask, secrets, now);
             companion.unbelieved = Some(Unbelieved {
-                reason: why.clone(),
+                reason: why.to_owned(),
                 lease: *lease,
                 site: self.connected,
             });

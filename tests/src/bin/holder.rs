@@ -83,7 +83,7 @@ impl Program {
         let until = Clock::new().boot().0 + 1000 * PATIENCE.as_secs();
         let granted = loop {
             let client = self.client();
-            let answer = client.and_then(|it| it.checkout(feature).patience(PATIENCE).wait());
+            let answer = client.and_then(|it| it.checkout(feature).patience(PATIENCE).send());
             // A server that restarts is not found for a moment.
             if !matches!(answer, Err(Error::NotFound(_))) || Clock::new().boot().0 >= until {
                 break answer;
