@@ -84,7 +84,7 @@ fn lend(
         "proved",
         &format!("the server showed a license of vendor root {root}… for its own key"),
     );
-    let seat = client.checkout("solver").wait();
+    let seat = client.checkout("solver").send();
     let seat = seat.map_err(|error| failed("the checkout", error))?;
     let lease = seat.as_async();
     let (out, total) = lease.pool();
