@@ -19,7 +19,7 @@ use crate::{
     explain::Why,
     policy::BorrowTerms,
     pool::{Pool, PoolIndex},
-    record::{Borrowed, Record, What},
+    record::{Borrowed, What},
     renew::ended,
     step::{Asked, CLIENT, Step, no},
 };
@@ -95,9 +95,7 @@ impl Engine {
             returned: false,
             written_off: false,
         });
-        let lease = Box::new(lease);
-        self.record(step, Record::PutLease(lease.clone()));
-        self.event(step, CLIENT, What::Granted(lease));
+        self.put_granted(step, pool, lease);
         // S2: it survives a restore only if the log has it.
         step.output.wait_for_log = true;
         let right = until.since(wall);

@@ -119,11 +119,19 @@ impl Engine {
         let id = step.next_lease(self.life.epoch, self.head);
         let mut lease = self.granted(step, caller, checkout, id, pool, right);
         lease.waited_ms = waited_ms;
+        self.put_granted(step, pool, lease);
+        let chain = Chain::start(checkout.token);
+        self.promise(step, id, chain, checkout.token, right)
+    }
+
+    /// Takes the seats of a new lease: first those that linger with its holder.
+    pub(crate) fn put_granted(&mut self, step: &mut Step, pool: PoolIndex, lease: LeaseRecord) {
+        let seats_new = self.state.seats_new_of(pool, &lease);
+        let taken = self.take_lingering(lease.client, &lease.holder, pool, seats_new);
+        step.lingering_taken.extend(taken);
         let lease = Box::new(lease);
         self.record(step, Record::PutLease(lease.clone()));
         self.event(step, CLIENT, What::Granted(lease));
-        let chain = Chain::start(checkout.token);
-        self.promise(step, id, chain, checkout.token, right)
     }
 
     /// R of a lease from this pool (L2).

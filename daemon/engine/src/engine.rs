@@ -14,6 +14,7 @@ use crate::{
     length,
     license_time::LicenseTime,
     limits::{RECLAIMS_PER_INPUT, RECLAIMS_PER_TICK},
+    linger::Lingering,
     policy::Policy,
     record::{Mark, Record, What},
     state::State,
@@ -30,6 +31,7 @@ pub struct Engine {
     pub(crate) head: Commit,
     pub(crate) time: LicenseTime,
     pub(crate) ended: EndedNonces,
+    pub(crate) lingering: Lingering,
     pub(crate) denials: Denials,
     pub(crate) draining: bool,
     /// From when the seats of a hold are counted in this life, and after it how long ago that was (L12).
@@ -65,6 +67,7 @@ impl Engine {
             head: life.head,
             time,
             ended: EndedNonces::default(),
+            lingering: Lingering::default(),
             denials: Denials::default(),
             draining: false,
             hold_from: None,
@@ -92,6 +95,7 @@ impl Engine {
             self.event(&mut step, DAEMON, What::Clock(change));
         }
         self.ended.forget(now.boot);
+        self.end_lingering(now.boot);
         self.keep_borrow_deadlines(now);
         let tick = matches!(input, Input::Tick);
         let reclaims_max = if tick {
@@ -220,6 +224,7 @@ impl Engine {
         if recorded {
             self.head = step.head_after(self.head);
         }
+        self.check_lingering();
         step.output.wake = self.wake(step.now);
         step.output
     }
@@ -258,6 +263,7 @@ impl Engine {
             self.hold_until(),
             self.borrows_held_until(now.boot),
             self.denials.due(),
+            self.lingering.next_end(),
             Some(now.boot.plus(mark_due)),
         ]
         .into_iter()

@@ -49,6 +49,7 @@ impl Engine {
         if entry.is_some_and(|entry| changes(entry)) {
             let reason = reason.to_owned();
             self.change_lease(step, actor, id, |lease| lease.evicted = Some(reason));
+            self.stop_lingering_with(id);
         }
     }
 }

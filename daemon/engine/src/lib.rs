@@ -23,6 +23,7 @@ mod length;
 mod license;
 mod license_time;
 mod limits;
+mod linger;
 mod overcommit;
 pub mod policy;
 mod pool;

@@ -37,3 +37,6 @@ pub(crate) const DRAIN_RETRY_MS: DurationMs = DurationMs::seconds(5);
 
 /// What a holder waits whose request is taken for a late copy (T6).
 pub(crate) const LATE_RETRY_MS: DurationMs = DurationMs::seconds(5);
+
+/// Releases whose seats linger at once; what is released beyond that is free at once.
+pub(crate) const LINGERS_MAX: usize = 65_536;

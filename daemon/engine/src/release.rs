@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Engine {
-    /// Frees the seats at once. A branch frees nothing: the other side may still work (T6). What is
+    /// Frees the seats at once, but for those that linger. A branch frees nothing: the other side may still work (T6). What is
     /// over already is released again without harm, and an eviction is acknowledged so (L7).
     pub(crate) fn release(&mut self, step: &mut Step, caller: &Caller, release: &Release) -> Asked {
         let taken = self.take_step(
@@ -25,7 +25,7 @@ impl Engine {
         match (taken, borrowed) {
             (Ok(_), Some(borrowed)) => Ok(self.give_back(step, release.lease, borrowed)),
             (Ok(_), None) => {
-                self.end_lease(step, release.lease);
+                self.end_and_linger(step, caller, release.lease);
                 self.event(step, CLIENT, What::Released(release.lease));
                 Ok(Answer::Released)
             }

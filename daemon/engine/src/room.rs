@@ -17,7 +17,7 @@ use crate::{
 
 /// A pool as it stands to one asker.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct Candidate {
     pub(crate) pool: PoolIndex,
     /// Seats that the wish takes beyond those of the asker's own share in this pool.
     pub(crate) seats_new: u32,
@@ -31,12 +31,12 @@ impl Engine {
         asker: &Asker<'_>,
         wish: &Wish,
     ) -> Result<Verdict, Box<Refusal>> {
-        let places = self.places(asker, wish);
-        let mut reasons = Vec::with_capacity(places.len());
-        for place in places {
-            match self.why_not(step, asker, wish, place) {
-                None => return Ok(Verdict::Seats(place.pool)),
-                Some(why) => reasons.push((why, place.pool)),
+        let candidates = self.candidates(asker, wish);
+        let mut reasons = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
+            match self.why_not(step, asker, wish, candidate) {
+                None => return Ok(Verdict::Seats(candidate.pool)),
+                Some(why) => reasons.push((why, candidate.pool)),
             }
         }
         let refusal = self.explain(step, asker, wish, &reasons);
@@ -50,27 +50,32 @@ impl Engine {
     /// How many seats a wish takes beyond those of the asker's own share: none where it fits in. What
     /// counts seats for a rule counts these.
     pub(crate) fn seats_new(&self, step: &Step, asker: &Asker<'_>, wish: &Wish) -> u32 {
-        let open = |it: &Place| {
+        let open = |it: &Candidate| {
             let pool = self.state.pool(it.pool);
             self.why_closed(step, pool, wish.version).is_none()
         };
-        let places = self.places(asker, wish);
-        let open = places.into_iter().find(open);
+        let candidates = self.candidates(asker, wish);
+        let open = candidates.into_iter().find(open);
         open.map_or(wish.seats, |it| it.seats_new)
+    }
+
+    /// The same in one pool.
+    pub(crate) fn seats_new_in(&self, asker: &Asker<'_>, pool: PoolIndex, seats: u32) -> u32 {
+        beyond(self.own_share(asker, pool), seats)
     }
 
     /// The pools of a feature: those in front where the asker's own share leaves less to take, then
     /// those that expire first.
-    fn places(&self, asker: &Asker<'_>, wish: &Wish) -> Vec<Place> {
+    fn candidates(&self, asker: &Asker<'_>, wish: &Wish) -> Vec<Candidate> {
         let pools = self.state.serving(&wish.key).iter();
-        let mut places: Vec<_> = pools
-            .map(|index| Place {
+        let mut candidates: Vec<_> = pools
+            .map(|index| Candidate {
                 pool: *index,
-                seats_new: beyond(self.own_share(asker, *index), wish.seats),
+                seats_new: self.seats_new_in(asker, *index, wish.seats),
             })
             .collect();
-        places.sort_by_key(|it| it.seats_new);
-        places
+        candidates.sort_by_key(|it| it.seats_new);
+        candidates
     }
 
     /// The share that a lease of this asker would join.
@@ -82,19 +87,48 @@ impl Engine {
     }
 
     /// What keeps a pool from granting this, if anything.
-    fn why_not(&self, step: &Step, asker: &Asker<'_>, wish: &Wish, place: Place) -> Option<Why> {
-        let pool = self.state.pool(place.pool);
+    fn why_not(
+        &self,
+        step: &Step,
+        asker: &Asker<'_>,
+        wish: &Wish,
+        candidate: Candidate,
+    ) -> Option<Why> {
+        let pool = self.state.pool(candidate.pool);
         self.why_closed(step, pool, wish.version)
-            .or_else(|| closes(pool, self.own_share(asker, place.pool)?))
+            .or_else(|| closes(pool, self.own_share(asker, candidate.pool)?))
             .or_else(|| Self::why_not_borrowed(pool, wish))
-            .or_else(|| {
-                no_room(
-                    pool,
-                    self.borrows_held(step.now.boot, pool),
-                    wish.seats,
-                    place.seats_new,
-                )
-            })
+            .or_else(|| self.no_room(step, asker, wish, candidate))
+    }
+
+    fn no_room(
+        &self,
+        step: &Step,
+        asker: &Asker<'_>,
+        wish: &Wish,
+        candidate: Candidate,
+    ) -> Option<Why> {
+        let pool = self.state.pool(candidate.pool);
+        let total = pool.seats_and_overdraft()?;
+        let own = self.lingering_with(asker, candidate.pool);
+        let seats_shared = u64::from(candidate.seats_new).saturating_sub(own);
+        if candidate.seats_new == 0 {
+            None
+        } else if u64::from(wish.seats) > total {
+            Some(Why::TooMany)
+        } else if pool.excess.is_some() {
+            Some(Why::Overcommitted)
+        } else if seats_shared > self.free_of(step, pool) {
+            Some(Why::Full)
+        } else {
+            None
+        }
+    }
+
+    /// Seats that anybody may have.
+    fn free_of(&self, step: &Step, pool: &Pool) -> u64 {
+        let held = self.borrows_held(step.now.boot, pool);
+        pool.free().saturating_sub(held)
     }
 }
 
@@ -105,22 +139,6 @@ fn closes(pool: &Pool, share: &Share) -> Option<Why> {
     }
     let oldest = share.sum().standing?.oldest;
     pool.refuses(oldest).then_some(Why::Overcommitted)
-}
-
-/// `held`: free seats that may be out on borrowed leases nobody here knows of (L12).
-fn no_room(pool: &Pool, held: u64, seats: u32, seats_new: u32) -> Option<Why> {
-    let total = pool.seats_and_overdraft()?;
-    if seats_new == 0 {
-        None
-    } else if u64::from(seats) > total {
-        Some(Why::TooMany)
-    } else if pool.excess.is_some() {
-        Some(Why::Overcommitted)
-    } else if pool.free().saturating_sub(held) < u64::from(seats_new) {
-        Some(Why::Full)
-    } else {
-        None
-    }
 }
 
 fn beyond(share: Option<&Share>, seats: u32) -> u32 {

@@ -171,6 +171,14 @@ impl State {
             .standing
     }
 
+    /// How many seats a lease that is granted now takes beyond those of the share it joins.
+    pub(crate) fn seats_new_of(&self, pool: PoolIndex, lease: &LeaseRecord) -> u32 {
+        let key = ShareKey::of(lease.grouping, Some(lease.client), &lease.holder);
+        let share = self.pool(pool).share(key.as_ref());
+        let of_share = share.map_or(0, |share| share.sum().seats());
+        lease.seats.saturating_sub(of_share)
+    }
+
     /// The leases that share the seats of one, itself included.
     pub(crate) fn sharing(&self, id: LeaseId) -> Vec<LeaseId> {
         let share = self.leases.get(&id).and_then(|entry| {

@@ -9,6 +9,7 @@ use usher_protocol::{
 use crate::{
     api::{Answer, Output},
     engine::Engine,
+    linger::Taken,
     record::{Event, Record, What},
 };
 
@@ -22,6 +23,8 @@ pub(crate) struct Step {
     pub(crate) output: Output,
     /// Leases granted in this step: each takes a commit number of its own.
     leases: u64,
+    /// Lingering seats that grants of this step took back.
+    pub(crate) lingering_taken: Vec<Taken>,
 }
 
 impl Step {
@@ -31,6 +34,7 @@ impl Step {
             now,
             output: Output::default(),
             leases: 0,
+            lingering_taken: Vec::new(),
         }
     }
 
@@ -54,6 +58,7 @@ impl Engine {
     /// Changes durable state: applied here and now, persisted before any answer leaves (A2).
     pub(crate) fn record(&mut self, step: &mut Step, record: Record) {
         self.state.apply(&record);
+        self.settle_lingering(&record);
         step.output.records.push(record);
     }
 

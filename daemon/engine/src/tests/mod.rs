@@ -6,6 +6,7 @@ mod clock;
 mod group;
 mod lease;
 mod license;
+mod linger;
 mod model;
 mod policy_admission;
 mod size;
