@@ -35,9 +35,6 @@ pub enum ServeError {
     /// The policy is wrong.
     #[error("{0}")]
     Policy(#[from] PolicyError),
-    /// The policy is right, but cannot be in force here.
-    #[error("{0}")]
-    PolicyRefused(String),
     /// No site key.
     #[error(transparent)]
     Site(#[from] SiteError),
@@ -76,7 +73,7 @@ pub enum ServeError {
 impl ServeError {
     /// Trying again does not help: a file has to be mended.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Policy(_) | Self::PolicyRefused(_))
+        matches!(self, Self::Policy(_))
     }
 }
 
@@ -137,16 +134,10 @@ impl Daemon {
         // Before anything slow: a signal during the start must end it, not kill it half way.
         let signals = Signals::new()?;
         let site = Arc::new(SiteKey::load_or_create(&config.state_dir)?);
-        let (started, log) = start_core(&config, &site)?;
+        let (started, log) = start_core(&config, &site, &policy)?;
         // From here on a store without this life's record is a lost one.
         site.mark_used();
         let core = started.handle;
-        // Before anybody is served: a moment without its rules is a moment without them.
-        if !policy.is_empty() {
-            reload::set_policy(&core, &config.policy, &policy)
-                .await
-                .map_err(ServeError::PolicyRefused)?;
-        }
         let server = Arc::new(Server::start(
             &config.listen,
             server_parts(&config, &site, &core),
@@ -273,7 +264,11 @@ impl Signals {
     }
 }
 
-fn start_core(config: &Config, site: &SiteKey) -> Result<(core::Started, LogWatch), ServeError> {
+fn start_core(
+    config: &Config,
+    site: &SiteKey,
+    policy: &Arc<Policy>,
+) -> Result<(core::Started, LogWatch), ServeError> {
     let journal = SledJournal::open(&config.state_dir, &SledOptions::default())?;
     let log = journal.log_watch();
     let started = core::start(
@@ -282,7 +277,7 @@ fn start_core(config: &Config, site: &SiteKey) -> Result<(core::Started, LogWatc
         site.is_older,
         site::random_life()?,
         config.settings(),
-        Arc::default(),
+        Arc::clone(policy),
     )?;
     Ok((started, log))
 }

@@ -34,7 +34,8 @@ impl LeaseEntry {
 }
 
 impl Engine {
-    /// A policy comes into force; nothing that runs is cut (L7).
+    /// A policy comes into force; nothing that runs is cut (L7). One that the licenses cannot meet is
+    /// refused, and the one before goes on.
     pub(crate) fn set_policy(
         &mut self,
         step: &mut Step,
@@ -42,7 +43,9 @@ impl Engine {
         policy: Arc<Policy>,
     ) -> Asked {
         if self.policy != policy {
+            self.check_reservations(&policy)?;
             let words = format!("{}: {}", policy.file, policy.summary());
+            self.state.recount(Arc::clone(&policy));
             self.policy = policy;
             self.event(step, actor, What::Policy(words));
         }
@@ -50,13 +53,19 @@ impl Engine {
     }
 
     /// The first rule against it, in the order of `decide.rs`.
-    pub(crate) fn admit(&self, asker: &Asker<'_>, wish: &Wish) -> Result<(), Box<Refusal>> {
+    pub(crate) fn admit(
+        &self,
+        step: &Step,
+        asker: &Asker<'_>,
+        wish: &Wish,
+    ) -> Result<(), Box<Refusal>> {
         if self.policy.is_empty() {
             return Ok(());
         }
         let feature = self.state.feature_path(&wish.key);
         let barred = self.policy.admits(&feature, &asker.subject());
-        barred.map_err(|barred| bar(&feature, barred))
+        barred.map_err(|barred| bar(&feature, barred))?;
+        self.check_maxima(step, asker, wish)
     }
 
     /// Who waits, waits before those of a lower one (L9).

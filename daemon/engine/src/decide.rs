@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use usher_protocol::{
     ids::{Fingerprint, PublicKey},
     names::Version,
-    refusal::Refusal,
+    refusal::{Refusal, RefusalCode},
     time::DurationMs,
     wire::{Checkout, Holder},
 };
@@ -106,7 +106,7 @@ impl Engine {
         self.check_stops(step)?;
         check_seats(wish.seats)?;
         self.check_bounds(asker)?;
-        if let Err(refusal) = self.admit(asker, wish) {
+        if let Err(refusal) = self.admit(step, asker, wish) {
             // What nobody gets now is nobody's fault: that is asked first, when it matters.
             self.check_served(step, asker, wish)?;
             return Err(refusal);
@@ -126,12 +126,18 @@ impl Engine {
         asker: &Asker<'_>,
         wish: &Wish,
     ) -> Result<Verdict, Box<Refusal>> {
-        let verdict = self.decide(step, asker, wish)?;
-        if matches!(verdict, Verdict::Seats(_)) {
-            return Ok(verdict);
+        match self.decide(step, asker, wish) {
+            Ok(Verdict::Wait(_)) => {}
+            Err(refusal) if refusal.code == RefusalCode::MaximumReached => {
+                self.reclaim_counted(step, asker, wish);
+            }
+            done => return done,
         }
+        let kept = self.reserved_for_others(asker, &wish.key);
+        let kept: u64 = kept.iter().map(|(_, idle)| idle).sum();
+        let needed = u32::try_from(kept + u64::from(wish.seats)).unwrap_or(u32::MAX);
         for index in self.state.serving(&wish.key).to_vec() {
-            self.reclaim_for(step, index, wish.seats);
+            self.reclaim_for(step, index, needed);
         }
         self.decide(step, asker, wish)
     }

@@ -58,6 +58,7 @@ impl Engine {
             state.apply(record);
         }
         drop(loaded);
+        state.recount(Arc::clone(&policy));
         let time = LicenseTime::start(state.mark.map(|mark| mark.license_time), now);
         let mut engine = Self {
             settings,

@@ -40,7 +40,8 @@ impl Engine {
         }
     }
 
-    fn reclaim(&mut self, step: &mut Step, id: LeaseId) {
+    /// Takes back a lease whose deadline has passed.
+    pub(crate) fn reclaim(&mut self, step: &mut Step, id: LeaseId) {
         // L11: a borrow ends by license time, which a newer license may have lowered since.
         if self.place_borrowed(step.now, id) && !self.is_due(step, id) {
             return;
@@ -49,7 +50,8 @@ impl Engine {
         self.event(step, DAEMON, What::Reclaimed(id));
     }
 
-    fn is_due(&self, step: &Step, id: LeaseId) -> bool {
+    /// Whether its deadline has passed.
+    pub(crate) fn is_due(&self, step: &Step, id: LeaseId) -> bool {
         let entry = self.state.leases.get(&id);
         let deadline = entry.and_then(|entry| entry.deadline);
         deadline.is_some_and(|deadline| has_passed(deadline, step.now.boot))

@@ -3,8 +3,6 @@
 //!
 //! It words what others decided; the order of [`Why`] says which reason is nearest to a seat.
 
-use std::collections::BTreeMap;
-
 use usher_protocol::{
     ids::{Fingerprint, LeaseId},
     limits::HOLDERS_LISTED_MAX,
@@ -17,9 +15,7 @@ use crate::{
     decide::{Asker, Wish},
     engine::Engine,
     length,
-    limits::EXPLAIN_STEPS_MAX,
     pool::{FeatureKey, Pool, PoolIndex, Terms},
-    share::ShareKey,
     state::LeaseEntry,
     step::{Step, no},
     view::environment_word,
@@ -46,6 +42,8 @@ pub(crate) enum Why {
     Overcommitted,
     /// All that would do are out.
     Full,
+    /// Those that are free are reserved for others.
+    Reserved,
     /// The asker's own share of it is taken back, and takes nobody in (L7).
     Evicted,
 }
@@ -98,14 +96,16 @@ impl Engine {
             .collect();
         let first = self.state.pool(pools[0]);
         let mut refusal = match nearest {
-            Why::Full => self.full(step, &pools, wish.seats),
-            Why::Overcommitted => {
-                let mut refusal = Self::overcommitted(first);
-                refusal.earliest_free_ms = self.earliest_free(step, &pools, wish.seats);
-                refusal
-            }
+            Why::Full => self.full(&pools, wish.seats),
+            Why::Reserved => self.reserved(step, asker, wish),
+            Why::Overcommitted => Self::overcommitted(first),
             why => self.closed(step, first, why),
         };
+        if nearest >= Why::Overcommitted && nearest != Why::Evicted {
+            (refusal.holders, refusal.holders_more) = self.holders_of(step, &pools);
+            let earliest = self.earliest_room(step, asker, wish, &pools);
+            self.tell_earliest(step, &mut refusal, earliest);
+        }
         refusal.support = support(first);
         refusal
     }
@@ -121,7 +121,7 @@ impl Engine {
         for index in self.state.serving(&wish.key) {
             let pool = self.state.pool(*index);
             match self.why_closed(step, pool, wish.version) {
-                None if pool.seats().is_none_or(|seats| wish.seats <= seats) => return Ok(()),
+                None if has_seats(pool, wish.seats) => return Ok(()),
                 None => reasons.push((Why::TooMany, *index)),
                 Some(why) => reasons.push((why, *index)),
             }
@@ -189,7 +189,7 @@ impl Engine {
         (views, more)
     }
 
-    fn full(&self, step: &Step, pools: &[PoolIndex], seats: u32) -> Box<Refusal> {
+    fn full(&self, pools: &[PoolIndex], seats: u32) -> Box<Refusal> {
         let (out, total) = pools.iter().fold((0, 0), |(out, total), index| {
             let pool = self.state.pool(*index);
             let of_pool = pool.seats_and_overdraft().unwrap_or_default();
@@ -204,34 +204,20 @@ impl Engine {
                 "{out} of {total} seats of {feature} are out, and {seats} were asked for; wait, or ask for fewer"
             ),
         };
-        let mut refusal = no(RefusalCode::NoSeat, detail);
-        (refusal.holders, refusal.holders_more) = self.holders_of(step, pools);
-        refusal.earliest_free_ms = self.earliest_free(step, pools, seats);
-        refusal
+        no(RefusalCode::NoSeat, detail)
     }
 
-    /// When one of these pools can have so many seats free, if nobody renews; none when that takes
-    /// more leases than are worth counting for an answer.
-    fn earliest_free(&self, step: &Step, pools: &[PoolIndex], seats: u32) -> Option<DurationMs> {
-        let free_at = |index: &PoolIndex| {
-            let pool = self.state.pool(*index);
-            let mut missing =
-                (pool.seats_over() + u64::from(seats)).checked_sub(match pool.free() {
-                    u64::MAX => return Some(step.now.boot),
-                    free => free,
-                })?;
-            let mut ends = Ends::default();
-            for (deadline, id) in self.state.deadlines.of_pool(*index).take(EXPLAIN_STEPS_MAX) {
-                let seats = self.state.leases.get(&id).map(|it| ends.after(pool, it));
-                missing = missing.saturating_sub(u64::from(seats.unwrap_or_default()));
-                if missing == 0 {
-                    return Some(deadline);
-                }
-            }
-            None
-        };
-        let earliest = pools.iter().filter_map(free_at).min()?;
-        Some(earliest.since(step.now.boot))
+    fn reserved(&self, step: &Step, asker: &Asker<'_>, wish: &Wish) -> Box<Refusal> {
+        let seats_new = u64::from(self.seats_new(step, asker, wish));
+        let kept = self.reserved_away(step, asker, wish, seats_new);
+        let who = kept.as_ref().map_or("others", |it| it.who.as_str());
+        let detail = format!(
+            "the free seats of {} are reserved for {who}; wait, or ask the administrator",
+            wish.key.feature
+        );
+        let mut refusal = no(RefusalCode::Reserved, detail);
+        refusal.rule = kept.map(|it| self.policy.rule_of_reservation(it.index));
+        refusal
     }
 
     fn closed(&self, step: &Step, pool: &Pool, why: Why) -> Box<Refusal> {
@@ -294,7 +280,7 @@ impl Engine {
                     "an administrator takes back the seat of {feature} that your other processes share; end them, then ask anew"
                 ),
             ),
-            Why::Overcommitted | Why::Full => Self::overcommitted(pool),
+            Why::Overcommitted | Why::Full | Why::Reserved => Self::overcommitted(pool),
         }
     }
 
@@ -329,30 +315,14 @@ impl Engine {
     }
 }
 
-/// The leases of shares whose ends were looked at: a seat comes free with the last of its share.
-#[derive(Default)]
-struct Ends(BTreeMap<ShareKey, usize>);
-
-impl Ends {
-    /// Seats that come free once this lease is over too.
-    fn after(&mut self, pool: &Pool, entry: &LeaseEntry) -> u32 {
-        if entry.borrowed.is_some_and(|it| it.written_off) {
-            return 0;
-        }
-        let Some(key) = entry.share_key() else {
-            return entry.seats;
-        };
-        let share = pool.share(Some(&key));
-        let over = self.0.entry(key).or_default();
-        *over += 1;
-        match share {
-            Some(share) if *over == share.count() => share.sum().seats(),
-            _ => 0,
-        }
-    }
+/// Whether the pool would do, were all its seats free.
+fn has_seats(pool: &Pool, seats: u32) -> bool {
+    let total = pool.seats_and_overdraft();
+    total.is_none_or(|total| u64::from(seats) <= total)
 }
 
-fn holder_view(entry: &LeaseEntry, free_in_ms: DurationMs) -> HolderView {
+/// A lease as others may see it.
+pub(crate) fn holder_view(entry: &LeaseEntry, free_in_ms: DurationMs) -> HolderView {
     HolderView {
         borrowed: entry.borrowed.is_some(),
         user: entry.holder.user.clone(),
@@ -365,6 +335,7 @@ fn holder_view(entry: &LeaseEntry, free_in_ms: DurationMs) -> HolderView {
     }
 }
 
-fn support(pool: &Pool) -> Option<String> {
+/// The vendor's support message.
+pub(crate) fn support(pool: &Pool) -> Option<String> {
     pool.terms.as_ref()?.license.support.clone()
 }

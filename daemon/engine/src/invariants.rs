@@ -53,6 +53,8 @@ fn full_count(state: &State) {
         );
         assert_eq!(pool.excess.is_some(), pool.seats_over() > 0, "excess (L7)");
     }
+    let anew = state.counted_anew(state.counted_for());
+    assert!(state.tally == anew, "seats that count for the policy");
     let by_client: usize = state.leases_by_client.values().sum();
     assert_eq!(by_client, state.leases.len(), "leases per client");
 }

@@ -23,6 +23,9 @@ pub(crate) const DENIALS_MAX: usize = 256;
 /// Deadlines looked at to say when enough seats can be free.
 pub(crate) const EXPLAIN_STEPS_MAX: usize = 64;
 
+/// Leases that count for one maximum and are looked at for a refusal.
+pub(crate) const COUNTED_LISTED_MAX: usize = 1024;
+
 /// Leases in one page for an administrator.
 pub(crate) const LEASES_PER_PAGE_MAX: usize = 1000;
 

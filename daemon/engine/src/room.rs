@@ -121,12 +121,13 @@ impl Engine {
         } else if seats_shared > self.free_of(step, pool) {
             Some(Why::Full)
         } else {
-            None
+            let kept = self.reserved_away(step, asker, wish, seats_shared);
+            kept.map(|_| Why::Reserved)
         }
     }
 
     /// Seats that anybody may have.
-    fn free_of(&self, step: &Step, pool: &Pool) -> u64 {
+    pub(crate) fn free_of(&self, step: &Step, pool: &Pool) -> u64 {
         let held = self.borrows_held(step.now.boot, pool);
         pool.free().saturating_sub(held)
     }

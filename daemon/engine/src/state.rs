@@ -32,6 +32,7 @@ use crate::{
         Borrowed, EnrolledClient, LeaseRecord, Mark, Record, Suspension, SuspensionKey, Trouble,
     },
     share::{Part, Share, ShareChange, ShareKey, Standing, Sum},
+    tally::Tally,
 };
 
 /// A lease that is out.
@@ -96,6 +97,8 @@ pub(crate) struct State {
     pub(crate) trouble: Trouble,
     pub(crate) clients: BTreeMap<PublicKey, EnrolledClient>,
     pub(crate) suspensions: BTreeMap<SuspensionKey, Suspension>,
+    /// Derived from leases and policy: what counts for its rules.
+    pub(crate) tally: Tally,
     pools: Vec<Pool>,
     pool_by_key: BTreeMap<PoolKey, PoolIndex>,
     serving: BTreeMap<FeatureKey, Vec<PoolIndex>>,
@@ -199,6 +202,12 @@ impl State {
         self.serving.get(key).map_or(&[], Vec::as_slice)
     }
 
+    /// The features called so, one for each environment (T8).
+    pub(crate) fn keys_of(&self, path: &str) -> impl Iterator<Item = &FeatureKey> {
+        let keys = self.serving.keys();
+        keys.filter(move |key| self.feature_path(key) == path)
+    }
+
     /// A lease as its record has it.
     pub(crate) fn record(&self, id: LeaseId) -> Option<LeaseRecord> {
         let entry = self.leases.get(&id)?;
@@ -293,6 +302,7 @@ impl State {
     fn moved(&mut self, index: PoolIndex, change: ShareChange) {
         if change.before != change.after {
             self.settle(index);
+            self.count_share(index, change);
         }
     }
 

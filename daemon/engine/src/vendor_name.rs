@@ -23,7 +23,7 @@ impl State {
 
     /// Called anew when a license or a pinned root changes.
     pub(crate) fn name_vendors(&mut self) {
-        self.vendor_names.clear();
+        let before = std::mem::take(&mut self.vendor_names);
         for license in self.licenses.values() {
             let root = license.root().fingerprint();
             let name = license.vendor.to_string();
@@ -32,6 +32,9 @@ impl State {
         for (name, root) in &self.roots {
             let name = name.to_string();
             self.vendor_names.entry(root.fingerprint()).or_insert(name);
+        }
+        if before != self.vendor_names {
+            self.recount(self.counted_for());
         }
     }
 }

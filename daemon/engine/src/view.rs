@@ -77,7 +77,10 @@ impl Engine {
         let open = self.state.pools().filter(|(_, pool)| {
             pool.key.root == caller.root && self.why_closed(step, pool, None).is_none()
         });
-        Answer::Features(open.map(|(_, pool)| feature_view(pool)).collect())
+        Answer::Features(
+            open.map(|(_, pool)| self.feature_view(step, pool))
+                .collect(),
+        )
     }
 
     /// Who holds a feature of the caller's vendor.
@@ -117,14 +120,14 @@ impl Engine {
             .collect();
         Status {
             policy: self.policy.summary(),
-            reservations: Vec::new(),
+            reservations: self.reservations(),
             epoch: self.life.epoch,
             life: self.life.life,
             head: self.head,
             leases: self.state.leases.len(),
             pools: self
                 .pools_in_use()
-                .map(|pool| self.pool_view(pool))
+                .map(|pool| self.pool_view(step, pool))
                 .collect(),
             license_time: self.time.at(step.now.boot),
             stopped,
@@ -151,9 +154,13 @@ impl Engine {
             let feature = &pool.key.feature;
             Some(format!("borrows: {seats} seats of {feature} stay home for {left} more, until borrowed leases the store may have lost are over (L12)"))
         });
+        let reservations = self.unmet(&self.policy).into_iter();
+        let reservations = reservations
+            .map(|(rule, detail)| format!("reservation: {detail} ({}:{})", rule.file, rule.line));
         clock
             .into_iter()
             .chain(lost_borrows)
+            .chain(reservations)
             .chain(
                 overcommitted
                     .map(|pool| format!("overcommitted: {}", Self::overcommitted(pool).detail)),
@@ -166,7 +173,7 @@ impl Engine {
         pools.filter(|pool| pool.terms.is_some() || pool.out > 0)
     }
 
-    fn pool_view(&self, pool: &Pool) -> PoolView {
+    fn pool_view(&self, step: &Step, pool: &Pool) -> PoolView {
         PoolView {
             overdraft_used: u32_of(pool.overdraft_used()),
             suspended: None,
@@ -175,7 +182,7 @@ impl Engine {
             lingering: u32_of(pool.lingering),
             offered: u32_of(pool.offered),
             vendor: self.vendor_name(pool.key.root),
-            view: feature_view(pool),
+            view: self.feature_view(step, pool),
             overcommitted: pool.excess.is_some(),
             held: pool.held,
         }
@@ -208,6 +215,14 @@ impl Engine {
         let pool = self.state.pool(entry.pool);
         let share = pool.share(entry.share_key().as_ref());
         share.map_or(1, |share| u32_of(share.count() as u64))
+    }
+
+    fn feature_view(&self, step: &Step, pool: &Pool) -> FeatureView {
+        let reserved_idle = self.reserved_idle(step, &pool.key.feature_key());
+        FeatureView {
+            reserved_idle: u32_of(reserved_idle),
+            ..feature_view(pool)
+        }
     }
 
     /// The name people know; the root's first digits when none is pinned.

@@ -9,6 +9,8 @@ mod license;
 mod linger;
 mod model;
 mod policy_admission;
+mod policy_maximum;
+mod policy_reservation;
 mod size;
 mod trouble;
 
@@ -385,6 +387,14 @@ pub(crate) fn rule<T>(line: u32, who: &[&str], says: T) -> Rule<T> {
         who,
         says,
     }
+}
+
+/// The same for another user and host.
+pub(crate) fn wants_as(user: &str, host: &str, nonce: u8) -> Checkout {
+    let mut checkout = wants(nonce);
+    checkout.holder.user = user.to_owned();
+    checkout.holder.host = host.to_owned();
+    checkout
 }
 
 /// A policy of the file `policy.toml` with nothing in it.

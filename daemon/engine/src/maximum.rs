@@ -1,0 +1,117 @@
+//! Does the asker have as many seats as a maximum of the policy allows? Waiting in the queue does not
+//! help then: only the giving back of one of the counted seats does.
+
+use usher_protocol::{
+    limits::HOLDERS_LISTED_MAX,
+    refusal::{Refusal, RefusalCode},
+    time::BootMs,
+};
+
+use crate::{
+    decide::{Asker, Wish},
+    engine::Engine,
+    explain::holder_view,
+    limits::{COUNTED_LISTED_MAX, RECLAIMS_PER_INPUT},
+    policy::{Counted, Maximum},
+    step::{Step, no},
+    tally::Count,
+};
+
+impl Engine {
+    /// The first maximum, in the order of the file, that these seats would go beyond.
+    pub(crate) fn check_maxima(
+        &self,
+        step: &Step,
+        asker: &Asker<'_>,
+        wish: &Wish,
+    ) -> Result<(), Box<Refusal>> {
+        if self.policy.maximum.is_empty() {
+            return Ok(());
+        }
+        let seats_new = u64::from(self.seats_new(step, asker, wish));
+        let beyond = |maximum: &Maximum| {
+            let used = self.counted(wish, maximum).map_or(0, |count| count.seats);
+            seats_new > 0 && used + seats_new > u64::from(maximum.seats)
+        };
+        match self.maxima(asker, wish).into_iter().find(beyond) {
+            None => Ok(()),
+            Some(maximum) => Err(self.maximum_reached(step, asker, wish, &maximum, seats_new)),
+        }
+    }
+
+    /// Takes back leases that count and are over: they must not keep their holder from a new one.
+    pub(crate) fn reclaim_counted(&mut self, step: &mut Step, asker: &Asker<'_>, wish: &Wish) {
+        let maxima = self.maxima(asker, wish).into_iter();
+        let counts = maxima.filter_map(|maximum| self.counted(wish, &maximum));
+        let shares = counts.flat_map(|count| count.leases.iter().take(COUNTED_LISTED_MAX));
+        let due: Vec<_> = shares
+            .flat_map(|oldest| self.state.sharing(*oldest))
+            .filter(|id| self.is_due(step, *id))
+            .take(RECLAIMS_PER_INPUT)
+            .collect();
+        for id in due {
+            if self.is_due(step, id) {
+                self.reclaim(step, id);
+            }
+        }
+    }
+
+    fn maxima(&self, asker: &Asker<'_>, wish: &Wish) -> Vec<Maximum> {
+        let feature = self.state.feature_path(&wish.key);
+        self.policy.maxima(&feature, &asker.subject())
+    }
+
+    fn counted(&self, wish: &Wish, maximum: &Maximum) -> Option<&Count> {
+        self.state.tally.of_maximum(&wish.key, maximum)
+    }
+
+    fn maximum_reached(
+        &self,
+        step: &Step,
+        asker: &Asker<'_>,
+        wish: &Wish,
+        maximum: &Maximum,
+        seats_new: u64,
+    ) -> Box<Refusal> {
+        let count = self.counted(wish, maximum).cloned().unwrap_or_default();
+        let feature = self.state.feature_path(&wish.key);
+        let most = u64::from(maximum.seats);
+        let who = match maximum.counted {
+            Counted::User(_) => format!("the user {}", asker.holder.user),
+            Counted::Host(_) => format!("the host {}", asker.holder.host),
+            Counted::Group => "all whom the rule names".to_owned(),
+        };
+        let detail = format!(
+            "{seats_new} more of {feature} and {} out for {who} would be more than the {most} that the site's policy allows; give one back, or ask for fewer",
+            count.seats
+        );
+        let mut refusal = no(RefusalCode::MaximumReached, detail);
+        refusal.rule = Some(self.policy.rule_of_maximum(maximum.rule));
+        self.list_counted(step, &mut refusal, &count);
+        let missing = (count.seats + seats_new).saturating_sub(most);
+        if seats_new <= most && count.leases.len() <= COUNTED_LISTED_MAX {
+            let earliest = self.earliest_of(count.leases.iter().copied(), missing);
+            self.tell_earliest(step, &mut refusal, earliest);
+        }
+        let pools = self.state.serving(&wish.key).first();
+        refusal.support = pools.and_then(|index| crate::explain::support(self.state.pool(*index)));
+        refusal
+    }
+
+    /// The counted leases that end first, and how many more there are.
+    fn list_counted(&self, step: &Step, refusal: &mut Refusal, count: &Count) {
+        let shares = count.leases.iter().take(COUNTED_LISTED_MAX);
+        let mut ends: Vec<_> = shares
+            .filter_map(|oldest| Some((self.state.share_end(*oldest)?.at, *oldest)))
+            .collect();
+        ends.sort_unstable();
+        ends.truncate(HOLDERS_LISTED_MAX);
+        let more = count.leases.len() - ends.len();
+        refusal.holders_more = u32::try_from(more).unwrap_or(u32::MAX);
+        let view = |(at, oldest): (BootMs, _)| {
+            let entry = self.state.leases.get(&oldest)?;
+            Some(holder_view(entry, at.since(step.now.boot)))
+        };
+        refusal.holders = ends.into_iter().filter_map(view).collect();
+    }
+}

@@ -1,0 +1,177 @@
+//! Maxima per user, host and group (A4).
+
+use super::*;
+use crate::{
+    policy::{MaximumRule, Per},
+    record::What,
+};
+
+fn at_most(seats: u32, per: Per) -> MaximumRule {
+    MaximumRule { seats, per }
+}
+
+fn with(maximum: Vec<Rule<MaximumRule>>) -> World {
+    let mut world = World::with_seats(10);
+    world
+        .set_policy(Policy {
+            maximum,
+            ..policy()
+        })
+        .unwrap();
+    world
+}
+
+#[test]
+fn a4_a_maximum_per_user_names_rule_holders_and_the_earliest_moment() {
+    let mut world = with(vec![rule(5, &[], at_most(2, Per::User))]);
+    world.checkout_with(10, wants_as("ann", "ws1", 1)).unwrap();
+    world.run(1000);
+    // Two spellings of one name are one user, whatever the key and host.
+    world.checkout_with(11, wants_as("ANN", "ws2", 2)).unwrap();
+    let refusal = refused(
+        world.checkout_with(12, wants_as("Ann", "ws3", 3)),
+        RefusalCode::MaximumReached,
+    );
+    let named = refusal.rule.as_ref().unwrap();
+    assert_eq!((named.file.as_str(), named.line), ("policy.toml", 5));
+    let holders: Vec<_> = refusal.holders.iter().map(|it| it.host.as_str()).collect();
+    assert_eq!(holders, ["ws1", "ws2"]);
+    assert_eq!(refusal.earliest_free_ms, Some(DurationMs(R + G - 1000)));
+    assert_eq!(
+        refusal.earliest_because.as_deref(),
+        Some("ann on ws1 holds 1 seat for 10m17s more unless renewed")
+    );
+    assert!(refusal.support.is_some());
+    world.checkout_with(12, wants_as("bob", "ws3", 4)).unwrap();
+}
+
+#[test]
+fn a4_more_than_a_maximum_at_once_has_no_earliest_moment() {
+    let mut world = with(vec![rule(5, &[], at_most(2, Per::User))]);
+    let mut many = wants(1);
+    many.seats = 3;
+    let refusal = refused(world.checkout_with(10, many), RefusalCode::MaximumReached);
+    assert_eq!(refusal.earliest_free_ms, None);
+}
+
+#[test]
+fn a4_maxima_of_different_kinds_hold_side_by_side() {
+    let mut world = with(vec![
+        rule(1, &[], at_most(3, Per::User)),
+        rule(2, &["host:ws*"], at_most(1, Per::Host)),
+        rule(3, &["user:b*", "user:c*"], at_most(2, Per::Group)),
+    ]);
+    let steps = [
+        ("ann", "ws1", None),
+        ("bob", "WS1", Some(2)),
+        ("bob", "lab", None),
+        ("bob", "lab", None),
+        ("cid", "lab", Some(3)),
+        ("ann", "lab", None),
+        ("ann", "lab", None),
+        ("ann", "lab", Some(1)),
+    ];
+    for (nonce, (user, host, line)) in (1..).zip(steps) {
+        let answer = world.checkout_with(nonce, wants_as(user, host, nonce));
+        let refusing = answer.err().map(|it| (it.code, it.rule.unwrap().line));
+        let expected = line.map(|line| (RefusalCode::MaximumReached, line));
+        assert_eq!(refusing, expected, "{user} on {host}");
+    }
+}
+
+#[test]
+fn a4_a_maximum_counts_those_who_came_before_it_and_after_a_restart() {
+    let mut world = World::with_seats(10);
+    let lease = world.checkout(10, 1).unwrap().lease;
+    world.checkout(11, 2).unwrap();
+    let maximum = vec![rule(1, &[], at_most(2, Per::User))];
+    world
+        .set_policy(Policy {
+            maximum,
+            ..policy()
+        })
+        .unwrap();
+    refused(world.checkout(12, 3), RefusalCode::MaximumReached);
+    world.restart();
+    refused(world.checkout(12, 4), RefusalCode::MaximumReached);
+    world.release(10, &lease, 1, link(1, 2)).unwrap();
+    world.checkout(12, 5).unwrap();
+}
+
+#[test]
+fn a4_a_group_by_network_counts_where_a_lease_was_checked_out_even_after_a_restart() {
+    let mut world = with(vec![rule(
+        1,
+        &["network:127.0.0.0/8"],
+        at_most(1, Per::Group),
+    )]);
+    world.checkout(10, 1).unwrap();
+    world.restart();
+    refused(world.checkout(11, 2), RefusalCode::MaximumReached);
+}
+
+#[test]
+fn a4_a_maximum_does_not_count_a_lease_that_is_over() {
+    let mut world = World::with_seats(200);
+    let maximum = vec![rule(1, &["user:ann"], at_most(1, Per::User))];
+    world
+        .set_policy(Policy {
+            maximum,
+            ..policy()
+        })
+        .unwrap();
+    for client in 0..100 {
+        world.checkout(client, client).unwrap();
+    }
+    world.pass(1);
+    world
+        .checkout_with(150, wants_as("ann", "ws1", 150))
+        .unwrap();
+    world.pass(R + G);
+    // Others are over before it and are taken back first, a few at a time.
+    world
+        .checkout_with(151, wants_as("ann", "ws1", 151))
+        .unwrap();
+    assert!(world.seats_out() > 50);
+}
+
+#[test]
+fn a4_processes_that_share_a_seat_count_once() {
+    let mut shared = feature("solver", Some(10));
+    shared.grouping = Grouping::UserHost;
+    let mut world = World::new();
+    world
+        .install(&signed(&license("acme-1", 1, vec![shared])))
+        .unwrap();
+    let maximum = vec![rule(1, &[], at_most(1, Per::User))];
+    world
+        .set_policy(Policy {
+            maximum,
+            ..policy()
+        })
+        .unwrap();
+    let first = world.checkout(10, 1).unwrap().lease;
+    world.checkout(10, 2).unwrap();
+    refused(world.checkout(11, 3), RefusalCode::MaximumReached);
+    world.release(10, &first, 1, link(1, 2)).unwrap();
+    refused(world.checkout(11, 4), RefusalCode::MaximumReached);
+}
+
+#[test]
+fn s2_a_maximum_reached_is_one_denial() {
+    let mut world = with(vec![rule(5, &[], at_most(1, Per::User))]);
+    world.checkout(10, 1).unwrap();
+    refused(world.checkout(10, 2), RefusalCode::MaximumReached);
+    world.run(R);
+    let denied = world.events.iter().filter(|event| {
+        matches!(
+            event.what,
+            What::Denied {
+                code: RefusalCode::MaximumReached,
+                count: 1,
+                ..
+            }
+        )
+    });
+    assert_eq!(denied.count(), 1);
+}
