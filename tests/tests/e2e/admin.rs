@@ -30,7 +30,7 @@ fn the_first_five_minutes() {
         said,
         "✓ acme-0001: serial 1 of acme is live, for Example GmbH\n  acme/solver: 2 seats, until 2098-12-31\n"
     );
-    let seat = site.client().checkout("solver").wait().unwrap();
+    let seat = site.client().checkout("solver").send().unwrap();
     let status = daemon.ask(&["status", "--check"]);
     assert!(status.contains(": granting\n"), "{status}");
     assert!(status.contains("1 connected, 1 lease out"), "{status}");
@@ -54,7 +54,7 @@ fn the_first_five_minutes() {
 #[test]
 fn what_json_prints_is_json_with_times_in_utc() {
     let site = Site::lending();
-    let _seat = site.client().checkout("solver").wait().unwrap();
+    let _seat = site.client().checkout("solver").send().unwrap();
     let json = |arguments: &[&str]| -> serde_json::Value {
         serde_json::from_str(&site.daemon.ask(arguments)).unwrap()
     };
@@ -152,7 +152,7 @@ fn a_higher_serial_replaces_and_a_lower_one_is_refused() {
     let first = site.license(&[]);
     let second = site.license(&["--license-id", "acme-0001"]);
     site.daemon.install(&first);
-    let seat = site.client().checkout("solver").wait().unwrap();
+    let seat = site.client().checkout("solver").send().unwrap();
     site.daemon.install(&second);
     let said = site.daemon.ask(&["license", "list"]);
     assert!(said.contains("acme-0001       2  acme/solver"), "{said}");
@@ -199,7 +199,7 @@ fn a_vendor_has_one_root() {
 #[test]
 fn an_evicted_lease_is_not_renewed_and_its_seat_returns() {
     let site = Site::lending();
-    let seat = site.client().checkout("solver").wait().unwrap();
+    let seat = site.client().checkout("solver").send().unwrap();
     let id = seat.as_async().id().unwrap().to_string();
     let said = site.daemon.ask(&["evict", &id, "--reason", "maintenance"]);
     assert!(

@@ -11,13 +11,13 @@ fn the_usage_log_is_whole_after_a_kill() {
     let client = site.client();
     let ids: Vec<String> = (0..20)
         .map(|_| {
-            let seat = client.checkout("solver").wait().unwrap();
+            let seat = client.checkout("solver").send().unwrap();
             let id = seat.as_async().id().unwrap().to_string();
             seat.release().unwrap();
             id
         })
         .collect();
-    let kept = client.checkout("solver").wait().unwrap();
+    let kept = client.checkout("solver").send().unwrap();
     site.daemon.kill();
     site.daemon.start_again();
     let entries = export(&site, &[]);
@@ -44,7 +44,7 @@ fn an_edited_or_shortened_log_is_found() {
     let mut site = Site::lending();
     site.client()
         .checkout("solver")
-        .wait()
+        .send()
         .unwrap()
         .release()
         .unwrap();
@@ -78,7 +78,7 @@ fn a_restored_backup_with_its_log_loses_nothing() {
     let (code, said) = site.fails(&["restore", "--yes", text(&backup)]);
     assert_eq!(code, 1);
     assert!(said.contains("stop it first"), "{said}");
-    let seat = site.client().checkout("solver").wait().unwrap();
+    let seat = site.client().checkout("solver").send().unwrap();
     let id = seat.as_async().id().unwrap();
     site.daemon.terminate();
     let (code, said) = site.fails(&["restore", text(&backup)]);
@@ -104,14 +104,14 @@ fn a_restored_backup_with_its_log_loses_nothing() {
 fn a_restored_backup_without_its_log_holds_and_the_client_comes_back() {
     let mut site = Site::lending();
     let backup = backup(&site);
-    let seat = site.client().checkout("solver").wait().unwrap();
+    let seat = site.client().checkout("solver").send().unwrap();
     let id = seat.as_async().id().unwrap();
     site.daemon.terminate();
     fs::remove_file(segment(&site)).unwrap();
     let said = site.daemon.ask(&["restore", "--yes", text(&backup)]);
     assert!(said.contains("no seat is granted for"), "{said}");
     site.daemon.start_again();
-    let second = site.client().checkout("solver").wait();
+    let second = site.client().checkout("solver").send();
     assert!(second.is_err(), "a seat was granted during the hold");
     let (code, said) = site.fails(&["status", "--check"]);
     assert_eq!(code, 1);

@@ -14,14 +14,14 @@ use usher_tests::station::Station;
 fn seats_are_lent_up_to_the_pool_and_come_back() {
     let world = World::new("solver:2");
     let client = world.client("desk");
-    let first = client.checkout("solver").wait().unwrap();
-    let second = client.checkout("acme/solver").wait().unwrap();
+    let first = client.checkout("solver").send().unwrap();
+    let second = client.checkout("acme/solver").send().unwrap();
     assert_ne!(first.as_async().id(), second.as_async().id());
-    let none = client.checkout("solver").wait().unwrap_err();
+    let none = client.checkout("solver").send().unwrap_err();
     assert_eq!(none.refusal().unwrap().code, RefusalCode::NoSeat, "{none}");
     assert_eq!(none.exit_code(), 75);
     drop(first);
-    let third = client.checkout("solver").wait().unwrap();
+    let third = client.checkout("solver").send().unwrap();
     assert_eq!(third.state(), State::Active);
     second.release().unwrap();
     third.release().unwrap();
@@ -32,7 +32,7 @@ fn seats_are_lent_up_to_the_pool_and_come_back() {
 fn l4_a_seat_survives_the_daemons_death_and_is_attached_again() {
     let mut world = World::new("solver:1");
     let client = world.client("desk");
-    let seat = client.checkout("solver").wait().unwrap();
+    let seat = client.checkout("solver").send().unwrap();
     let id = seat.as_async().id();
     world.daemon.kill();
     world.daemon.start_again();
@@ -42,17 +42,17 @@ fn l4_a_seat_survives_the_daemons_death_and_is_attached_again() {
     wait_until("it is renewed by the daemon's next life", renewed);
     assert_eq!((seat.state(), seat.as_async().id()), (State::Active, id));
     let other = world.client("other");
-    let refused = other.checkout("solver").wait().unwrap_err();
+    let refused = other.checkout("solver").send().unwrap_err();
     assert_eq!(refused.refusal().unwrap().code, RefusalCode::NoSeat);
     seat.release().unwrap();
-    assert!(other.checkout("solver").wait().is_ok());
+    assert!(other.checkout("solver").send().is_ok());
 }
 
 #[test]
 fn l1_without_its_daemon_a_seat_is_lost_and_then_restored() {
     let mut world = World::new("solver:1");
     let client = world.client("desk");
-    let seat = client.checkout("solver").wait().unwrap();
+    let seat = client.checkout("solver").send().unwrap();
     world.daemon.kill();
     wait_until("it is lost", || !seat.state().holds());
     assert_eq!(seat.state(), State::Lost(LostWhy::TimedOut));
