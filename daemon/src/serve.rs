@@ -6,11 +6,11 @@
 mod advertise;
 mod reload;
 
-use std::{io, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinHandle,
 };
 use usher_client::clock::Clock;
@@ -102,6 +102,8 @@ struct Daemon {
     overrides: Overrides,
     /// The one in force.
     policy: Arc<Policy>,
+    /// Where it came from.
+    policy_file: watch::Sender<PathBuf>,
     core: CoreHandle,
     ended: Ended,
     server: Arc<Server>,
@@ -152,6 +154,7 @@ impl Daemon {
         )
         .await;
         let (reload_sender, reloads) = mpsc::channel(1);
+        let (policy_file, from) = watch::channel(config.policy.clone());
         let parts = AdminParts {
             core: core.clone(),
             site,
@@ -161,6 +164,7 @@ impl Daemon {
             advert: advertising.states(),
             reloads: reload_sender,
             log,
+            policy_file: from,
             backups: config.state_dir.join("backups"),
         };
         let admin = tokio::spawn(admin::serve(socket, Arc::new(parts)));
@@ -168,6 +172,7 @@ impl Daemon {
             config,
             overrides,
             policy,
+            policy_file,
             core,
             ended: started.ended,
             server,

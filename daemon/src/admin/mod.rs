@@ -7,6 +7,7 @@ pub mod client;
 mod peer;
 pub mod protocol;
 mod report;
+mod resolve;
 mod server;
 mod socket;
 

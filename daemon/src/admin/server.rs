@@ -1,5 +1,7 @@
 //! Hears administrators: one task for each connection, one answer for each line.
 
+mod named;
+
 use std::{
     io,
     path::{Path, PathBuf},
@@ -52,6 +54,8 @@ pub struct AdminParts {
     pub reloads: mpsc::Sender<ReloadRequest>,
     /// How far the usage log is.
     pub log: LogWatch,
+    /// Where the policy in force came from.
+    pub policy_file: watch::Receiver<PathBuf>,
     /// Where backups are put.
     pub backups: PathBuf,
 }
@@ -184,6 +188,11 @@ impl AdminParts {
             Ask::LicenseAdd { text, root } => self.license_add(actor, &text, root).await,
             Ask::Reload => self.reload().await,
             Ask::Backup => self.backup().await,
+            ask @ Ask::Explain { .. } => self.explain(actor, ask).await,
+            Ask::Suspend { what, reason } => self.suspend(actor, &what, Some(reason)).await,
+            Ask::Resume { what } => self.suspend(actor, &what, None).await,
+            Ask::ClientAccept { client, name } => self.client(actor, &client, Some(name)).await,
+            Ask::ClientRemove { client } => self.client(actor, &client, None).await,
             other => match engine_ask(other) {
                 Some(ask) => self.ask(actor, ask).await,
                 None => Answer::failed("this usherd does not know that verb"),
@@ -201,6 +210,15 @@ impl AdminParts {
                 Answer::Leases(views.into_iter().map(report::lease).collect())
             }
             api::Answer::Installed(view) => Answer::Installed(Box::new(report::license(*view))),
+            api::Answer::Explained(explanation) => {
+                Answer::Explained(Box::new(report::explanation(*explanation)))
+            }
+            api::Answer::Clients(views) => {
+                Answer::Clients(views.into_iter().map(report::client).collect())
+            }
+            api::Answer::Queue(views) => {
+                Answer::Queue(views.into_iter().map(report::waiter).collect())
+            }
             api::Answer::Done => Answer::Done,
             api::Answer::Refused(refusal) => refused(*refusal),
             other => {
@@ -238,6 +256,12 @@ impl AdminParts {
             leases: status.leases,
             license_time: status.license_time,
             pools: status.pools.into_iter().map(report::pool).collect(),
+            reservations: status
+                .reservations
+                .into_iter()
+                .map(|view| report::reservation(view, &self.policy_file.borrow()))
+                .collect(),
+            policy: status.policy,
             log: self.log.head().into(),
             stopped: status.stopped,
             degraded: status.degraded,
@@ -319,17 +343,31 @@ fn engine_ask(ask: Ask) -> Option<AdminAsk> {
         },
         Ask::Licenses => AdminAsk::Licenses,
         Ask::LicenseRemove { id } => AdminAsk::RemoveLicense(id),
-        Ask::Evict { lease, reason } => AdminAsk::Evict {
-            cool_down_ms: None,
+        Ask::Evict {
             lease,
             reason,
+            cool_down_ms,
+        } => AdminAsk::Evict {
+            lease,
+            reason,
+            cool_down_ms,
         },
+        Ask::Clients => AdminAsk::Clients,
+        Ask::Queue => AdminAsk::Queue,
+        Ask::WriteOff { lease, reason } => AdminAsk::WriteOff { lease, reason },
         Ask::ConfirmClock => AdminAsk::ConfirmClock,
         Ask::KeepThisClone => AdminAsk::KeepThisClone,
         Ask::AcceptRollback => AdminAsk::AcceptRollback,
-        Ask::Status | Ask::Request | Ask::LicenseAdd { .. } | Ask::Reload | Ask::Backup => {
-            return None;
-        }
+        Ask::Status
+        | Ask::Request
+        | Ask::LicenseAdd { .. }
+        | Ask::Reload
+        | Ask::Backup
+        | Ask::Explain { .. }
+        | Ask::Suspend { .. }
+        | Ask::Resume { .. }
+        | Ask::ClientAccept { .. }
+        | Ask::ClientRemove { .. } => return None,
     })
 }
 

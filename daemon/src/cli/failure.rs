@@ -45,6 +45,11 @@ impl Failure {
         Self::with_code("", 0)
     }
 
+    /// Everything was said where it belongs; only the exit code tells.
+    pub fn said(code: u8) -> Self {
+        Self::with_code("", code)
+    }
+
     /// What went wrong, with the next step.
     pub fn message(&self) -> &str {
         &self.message

@@ -1,7 +1,10 @@
 //! `usherd leases` and `usherd evict`: who holds what, and taking it back (L7).
 
 use usher_client::clock::local_rfc3339;
-use usher_protocol::ids::{Commit, LeaseId};
+use usher_protocol::{
+    ids::{Commit, LeaseId},
+    time::DurationMs,
+};
 
 use super::{
     Failure, admin,
@@ -41,6 +44,9 @@ pub(super) struct EvictArgs {
     /// Why: its holder reads it, and the usage log keeps it
     #[arg(long, value_name = "TEXT")]
     reason: String,
+    /// How long its holder may not have the feature again: 30m, 2h [default: long enough for others]
+    #[arg(long, value_name = "LENGTH")]
+    cool_down: Option<DurationMs>,
 }
 
 /// Lists leases, however many there are.
@@ -72,14 +78,14 @@ impl LeasesArgs {
 }
 
 /// A page at a time: memory does not grow with the number of leases.
-struct Pages {
+pub(super) struct Pages {
     daemon: AdminClient,
     after: Option<LeaseId>,
     ended: bool,
 }
 
 impl Pages {
-    fn new(daemon: AdminClient) -> Self {
+    pub(super) fn new(daemon: AdminClient) -> Self {
         Self {
             daemon,
             after: None,
@@ -87,7 +93,7 @@ impl Pages {
         }
     }
 
-    fn next(&mut self) -> Result<Option<Vec<LeaseReport>>, Failure> {
+    pub(super) fn next(&mut self) -> Result<Option<Vec<LeaseReport>>, Failure> {
         if self.ended {
             return Ok(None);
         }
@@ -192,11 +198,21 @@ fn row(lease: &LeaseReport) -> [String; 8] {
 }
 
 fn note(lease: &LeaseReport) -> String {
-    let free = format!("free in {} unless renewed", lease.free_in_ms);
-    match &lease.note {
-        Some(note) => format!("{free}; {}", plain(note)),
-        None => free,
+    let mut words = match lease.borrowed_until {
+        Some(until) => format!(
+            "borrowed until {}, free in {}",
+            local_rfc3339(until),
+            lease.free_in_ms
+        ),
+        None => format!("free in {} unless renewed", lease.free_in_ms),
+    };
+    if lease.sharing > 1 {
+        words += &format!("; shares its seats with {} more", lease.sharing - 1);
     }
+    if let Some(note) = &lease.note {
+        words.extend(["; ", &plain(note)]);
+    }
+    words
 }
 
 const COLUMNS: [Column; 8] = [
@@ -214,8 +230,12 @@ const COLUMNS: [Column; 8] = [
 pub(super) fn evict(args: EvictArgs, places: &Places) -> Result<(), Failure> {
     let mut daemon = admin(places)?;
     let id = args.lease;
-    let (lease, reason) = (id, args.reason);
-    match daemon.ask(Ask::Evict { lease, reason })? {
+    let ask = Ask::Evict {
+        lease: id,
+        reason: args.reason,
+        cool_down_ms: args.cool_down,
+    };
+    match daemon.ask(ask)? {
         Answer::Done => {}
         other => return Err(Failure::of_answer(other)),
     }
@@ -249,7 +269,7 @@ fn find(daemon: &mut AdminClient, id: LeaseId) -> Result<Option<LeaseReport>, Fa
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{
         io::{BufRead as _, BufReader, Write as _},
         os::unix::net::UnixListener,
@@ -318,7 +338,24 @@ mod tests {
         }
     }
 
-    fn lease(commit: u64) -> LeaseReport {
+    #[test]
+    fn a_note_tells_borrowing_and_sharing() {
+        assert_eq!(note(&lease(1)), "free in 3m unless renewed");
+        let until = WallMs(1_795_348_800_000);
+        let borrowed = LeaseReport {
+            borrowed_until: Some(until),
+            sharing: 3,
+            note: Some("evicted: maintenance".to_owned()),
+            ..lease(1)
+        };
+        let expected = format!(
+            "borrowed until {}, free in 3m; shares its seats with 2 more; evicted: maintenance",
+            local_rfc3339(until)
+        );
+        assert_eq!(note(&borrowed), expected);
+    }
+
+    pub(in crate::cli) fn lease(commit: u64) -> LeaseReport {
         LeaseReport {
             id: LeaseId {
                 epoch: Epoch(5),
@@ -336,6 +373,8 @@ mod tests {
             since: WallMs(0),
             free_in_ms: DurationMs::minutes(3),
             note: None,
+            borrowed_until: None,
+            sharing: 1,
         }
     }
 }

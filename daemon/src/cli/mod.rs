@@ -1,18 +1,23 @@
 //! The command line: one file per verb. Decides names and flags; each verb's file decides what it prints.
 
 mod backup;
+mod borrows;
+mod clients;
 mod confirm;
 mod demo;
+mod explain;
 mod failure;
 mod leases;
 mod license;
 mod policy;
 mod print;
+mod queue;
 mod rebuild;
 mod reload;
 mod request;
 mod serve;
 mod status;
+mod suspend;
 mod usage;
 
 use std::process::ExitCode;
@@ -62,6 +67,24 @@ enum Verb {
     Leases(leases::LeasesArgs),
     /// Take a lease back at its next renewal
     Evict(leases::EvictArgs),
+    /// What a checkout would get, and why not; ends as it would
+    #[command(disable_version_flag = true)]
+    Explain(explain::ExplainArgs),
+    /// Who waits for what
+    Queue(queue::QueueArgs),
+    /// Lend nothing of a feature or license for now
+    Suspend(suspend::SuspendArgs),
+    /// Lend a suspended feature or license again
+    Resume(suspend::ResumeArgs),
+    /// Which client keys are accepted, and which wait for that
+    Clients(clients::ClientsArgs),
+    /// Accept or remove a client key
+    #[command(subcommand)]
+    Client(clients::ClientVerb),
+    /// What is borrowed for off-line use, and until when
+    Borrows(borrows::BorrowsArgs),
+    /// Count a borrowed lease that is lost against its license's allowance
+    WriteOff(borrows::WriteOffArgs),
     /// Read, prove and export the usage log
     #[command(subcommand)]
     Usage(usage::UsageVerb),
@@ -104,6 +127,14 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Verb::Status(args) => status::run(&args, &places),
         Verb::Leases(args) => leases::leases(&args, &places),
         Verb::Evict(args) => leases::evict(args, &places),
+        Verb::Explain(args) => explain::run(args, &places),
+        Verb::Queue(args) => queue::run(&args, &places),
+        Verb::Suspend(args) => suspend::suspend(args, &places),
+        Verb::Resume(args) => suspend::resume(args, &places),
+        Verb::Clients(args) => clients::list(&args, &places),
+        Verb::Client(verb) => clients::run(verb, &places),
+        Verb::Borrows(args) => borrows::list(&args, &places),
+        Verb::WriteOff(args) => borrows::write_off(args, &places),
         Verb::Usage(verb) => usage::run(&verb, &places),
         Verb::Backup(args) => backup::run(&args, &places),
         Verb::Restore(args) => rebuild::restore(&args, &places),

@@ -62,6 +62,8 @@ pub(super) fn json_line<T: Serialize>(value: &T) -> Result<String, Failure> {
 pub(super) struct Table<const N: usize> {
     columns: [Column; N],
     widths: [usize; N],
+    /// False for a column that has said nothing so far and is not to be seen then.
+    seen: [bool; N],
 }
 
 /// A column's heading, and where its cells stand.
@@ -71,13 +73,20 @@ pub(super) enum Column {
     Left(&'static str),
     /// Numbers.
     Right(&'static str),
+    /// Numbers, to be seen only where one of them is not zero.
+    RightIfAny(&'static str),
 }
 
 impl<const N: usize> Table<N> {
     /// An empty table.
     pub(super) fn new(columns: [Column; N]) -> Self {
         let widths = columns.map(|column| column.heading().chars().count());
-        Self { columns, widths }
+        let seen = columns.map(|column| !matches!(column, Column::RightIfAny(_)));
+        Self {
+            columns,
+            widths,
+            seen,
+        }
     }
 
     /// The line of headings; measure the first rows before.
@@ -87,19 +96,25 @@ impl<const N: usize> Table<N> {
 
     /// Makes room for these cells.
     pub(super) fn measure(&mut self, cells: &[String; N]) {
-        for (width, cell) in self.widths.iter_mut().zip(cells) {
+        for ((width, seen), cell) in self.widths.iter_mut().zip(&mut self.seen).zip(cells) {
             *width = (*width).max(cell.chars().count());
+            *seen |= !matches!(cell.as_str(), "" | "0");
         }
     }
 
     /// One line of cells, without an end of line.
     pub(super) fn line(&self, cells: &[String; N]) -> String {
         let mut line = String::new();
-        for ((cell, width), column) in cells.iter().zip(self.widths).zip(self.columns) {
+        let columns = cells
+            .iter()
+            .zip(self.widths)
+            .zip(self.columns)
+            .zip(self.seen);
+        for (((cell, width), column), _) in columns.filter(|(_, seen)| *seen) {
             let room = " ".repeat(width.saturating_sub(cell.chars().count()));
             let (before, after) = match column {
                 Column::Left(_) => ("", room.as_str()),
-                Column::Right(_) => (room.as_str(), ""),
+                Column::Right(_) | Column::RightIfAny(_) => (room.as_str(), ""),
             };
             line.extend([before, cell, after, "  "]);
         }
@@ -121,7 +136,7 @@ impl<const N: usize> Table<N> {
 impl Column {
     const fn heading(self) -> &'static str {
         match self {
-            Self::Left(heading) | Self::Right(heading) => heading,
+            Self::Left(heading) | Self::Right(heading) | Self::RightIfAny(heading) => heading,
         }
     }
 }
@@ -208,6 +223,28 @@ mod tests {
         FEATURE      SEATS  NOTE
         acme/solver     10  live
         b/c              7
+        ");
+    }
+
+    #[test]
+    fn a_column_that_says_nothing_is_not_seen_where_it_need_not_be() {
+        let columns = [
+            Column::Left("FEATURE"),
+            Column::RightIfAny("QUEUE"),
+            Column::Right("FREE"),
+        ];
+        let row = |queue: &str| ["a/b".to_owned(), queue.to_owned(), "0".to_owned()];
+        let text = Table::of(columns, &[row("0"), row("")]);
+        insta::assert_snapshot!(text, @r"
+        FEATURE  FREE
+        a/b         0
+        a/b         0
+        ");
+        let text = Table::of(columns, &[row("0"), row("2")]);
+        insta::assert_snapshot!(text, @r"
+        FEATURE  QUEUE  FREE
+        a/b          0     0
+        a/b          2     0
         ");
     }
 

@@ -1,11 +1,13 @@
 //! `usherd status`: one glance. Decides what a person sees first: whether seats are granted, and if not, why.
 
+mod pools;
+
 use serde::Serialize;
 use usher_client::clock::{Clock, WallMs, local_rfc3339};
 
 use super::{
     Failure, admin,
-    print::{self, Column, Table, counted, plain, seats, until},
+    print::{self, counted, plain},
 };
 use crate::{
     admin::protocol::{Answer, Ask, LicenseReport, PoolReport, StatusReport},
@@ -114,14 +116,16 @@ impl Glance {
             ),
         );
         text += &since("usage log", &format!("entry {}", status.log.number));
+        if !status.policy.is_empty() {
+            text += &since("policy", &plain(&status.policy));
+        }
         if !status.pools.is_empty() {
-            let rows: Vec<_> = status
-                .pools
-                .iter()
-                .map(|pool| row(pool, status.license_time))
-                .collect();
             text.push('\n');
-            text += &Table::of(COLUMNS, &rows);
+            text += &pools::table(&status.pools, status.license_time);
+        }
+        if !status.reservations.is_empty() {
+            text.push('\n');
+            text += &pools::reservations(&status.reservations);
         }
         let troubles = self.troubles();
         if !troubles.is_empty() {
@@ -146,38 +150,6 @@ impl Glance {
     }
 }
 
-fn row(pool: &PoolReport, license_time: WallMs) -> [String; 8] {
-    let free = pool
-        .seats
-        .map(|total| total.saturating_sub(pool.out).to_string());
-    let has_expired = pool.expires.is_some_and(|end| end <= license_time);
-    let note = match (pool.overcommitted, has_expired) {
-        (true, _) => "OVERCOMMITTED",
-        (false, true) => "EXPIRED",
-        (false, false) => "",
-    };
-    [
-        plain(&pool.feature),
-        seats(pool.seats),
-        pool.out.to_string(),
-        free.unwrap_or_else(|| "unlimited".to_owned()),
-        pool.held.to_string(),
-        until(pool.expires),
-        pool.license.to_string(),
-        note.to_owned(),
-    ]
-}
-
-const COLUMNS: [Column; 8] = [
-    Column::Left("FEATURE"),
-    Column::Right("SEATS"),
-    Column::Right("USED"),
-    Column::Right("FREE"),
-    Column::Right("HELD"),
-    Column::Left("EXPIRES"),
-    Column::Left("LICENSE"),
-    Column::Left("NOTE"),
-];
 const NO_LICENSE: &str = "no license: usherd request";
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ use usher_protocol::{
 };
 
 use super::Glance;
-use crate::admin::protocol::{LicenseReport, LogReport, PoolReport, StatusReport};
+use crate::admin::protocol::{
+    LicenseReport, LogReport, PoolReport, ReservationReport, StatusReport,
+};
 
 #[test]
 fn without_a_license_it_names_the_next_step() {
@@ -21,6 +23,7 @@ fn a_granting_daemon_shows_its_pools() {
     let unlimited = PoolReport {
         feature: "acme/viewer".to_owned(),
         seats: None,
+        free: None,
         expires: None,
         ..pool()
     };
@@ -33,6 +36,7 @@ fn a_granting_daemon_shows_its_pools() {
 fn troubles_are_said_aloud_with_what_ends_them() {
     let over = PoolReport {
         out: 12,
+        free: Some(0),
         held: 2,
         overcommitted: true,
         ..pool()
@@ -52,6 +56,42 @@ fn troubles_are_said_aloud_with_what_ends_them() {
     let glance = Glance::new(status, vec![license(), idle]);
     assert!(!glance.granting);
     insta::assert_snapshot!(shown(&glance));
+}
+
+/// Free, reserved and used apart: 4 out (1 of them overdraft), 2 offered, 1 lingering, 4 reserved of 10.
+#[test]
+fn seats_are_told_apart_and_add_up_over_the_pools_of_a_feature() {
+    let first = PoolReport {
+        out: 4,
+        free: Some(4),
+        reserved_idle: 5,
+        offered: 2,
+        lingering: 1,
+        borrowed: 2,
+        overdraft: 3,
+        overdraft_used: 1,
+        written_off: 1,
+        queued: 6,
+        ..pool()
+    };
+    let second = PoolReport {
+        license: "acme-0002".parse().unwrap(),
+        reserved_idle: 5,
+        queued: 6,
+        suspended: Some("audit".to_owned()),
+        ..pool()
+    };
+    let mut status = status(vec![first, second]);
+    status.policy = "1 reserve".to_owned();
+    status.reservations = vec![ReservationReport {
+        feature: "acme/solver".to_owned(),
+        who: "night-shift".to_owned(),
+        seats: 6,
+        used: 1,
+        file: "/etc/usher/policy.toml".into(),
+        line: 12,
+    }];
+    insta::assert_snapshot!(shown(&Glance::new(status, vec![license()])));
 }
 
 #[test]
@@ -91,6 +131,8 @@ fn status(pools: Vec<PoolReport>) -> StatusReport {
         leases: 3,
         license_time: START,
         pools,
+        reservations: Vec::new(),
+        policy: String::new(),
         log: LogReport {
             number: 17,
             hash: Fingerprint([0; 32]),
@@ -108,6 +150,16 @@ fn pool() -> PoolReport {
         version: None,
         seats: Some(10),
         out: 3,
+        free: Some(7),
+        reserved_idle: 0,
+        overdraft: 0,
+        overdraft_used: 0,
+        borrowed: 0,
+        written_off: 0,
+        offered: 0,
+        lingering: 0,
+        queued: 0,
+        suspended: None,
         held: 0,
         overcommitted: false,
         expires: Some(WallMs(1_830_297_600_000)),

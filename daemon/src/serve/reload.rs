@@ -39,6 +39,7 @@ impl Daemon {
             set_policy(&self.core, &new.policy, &policy).await?;
             self.policy = policy;
         }
+        self.policy_file.send_replace(new.policy.clone());
         let ask = AdminAsk::Configure(new.settings());
         if let Answer::Refused(refusal) = self.core.ask_admin(ACTOR.to_owned(), ask).await {
             return Err(refusal.detail);
