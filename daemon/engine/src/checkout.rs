@@ -56,7 +56,7 @@ impl Engine {
     }
 
     /// L5: the same nonce from the same key is the same lease, renewed.
-    fn repeat(
+    pub(crate) fn repeat(
         &mut self,
         step: &mut Step,
         caller: &Caller,

@@ -151,7 +151,8 @@ impl Engine {
             ClientAsk::Holders(feature) => Ok(self.holders(step, caller, &feature)),
             ClientAsk::Endorsement(license) => self.endorsement(caller, &license),
             ClientAsk::Borrow(it) => self.checkout(step, caller, &it.checkout, Some(it.wall)),
-            ClientAsk::CheckoutAll(_) | ClientAsk::Leave(_) => Err(unbuilt()),
+            ClientAsk::CheckoutAll(all) => self.checkout_all(step, caller, &all),
+            ClientAsk::Leave(_) => Err(unbuilt()),
         }
     }
 

@@ -35,6 +35,7 @@ mod release;
 mod renew;
 mod reservation;
 mod room;
+mod several;
 mod share;
 mod state;
 mod step;

@@ -27,6 +27,13 @@ pub(crate) struct Step {
     pub(crate) lingering_taken: Vec<Taken>,
 }
 
+/// How far the grants of a step have come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Grants {
+    leases: u64,
+    lingering_taken: usize,
+}
+
 impl Step {
     /// Nothing has happened yet.
     pub(crate) fn new(now: Now) -> Self {
@@ -45,6 +52,20 @@ impl Step {
             epoch,
             commit: Commit(head.0 + self.leases),
         }
+    }
+
+    /// What this step has granted so far, to come back to if a set cannot be had as a whole.
+    pub(crate) fn grants(&self) -> Grants {
+        Grants {
+            leases: self.leases,
+            lingering_taken: self.lingering_taken.len(),
+        }
+    }
+
+    /// Names leases as if those granted since had never been; gives the lingering seats they took.
+    pub(crate) fn forget_grants(&mut self, before: Grants) -> Vec<Taken> {
+        self.leases = before.leases;
+        self.lingering_taken.split_off(before.lingering_taken)
     }
 
     /// The head that a store with this head has after this step: it names every lease granted (L12).

@@ -11,6 +11,7 @@ mod model;
 mod policy_admission;
 mod policy_maximum;
 mod policy_reservation;
+mod several;
 mod size;
 mod trouble;
 
