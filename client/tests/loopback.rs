@@ -6,6 +6,8 @@
     reason = "a test panics where its world is not as it should be"
 )]
 
+#[path = "loopback/queue.rs"]
+mod queue;
 mod server;
 
 use server::{Server, key, vendor_key};

@@ -3,7 +3,7 @@
 //! Must not decide who is next: that is the server's.
 
 use usher_protocol::{
-    refusal::Refusal,
+    refusal::{Refusal, RefusalCode},
     time::{BootMs, DurationMs, Now},
     wire::Place,
 };
@@ -138,6 +138,11 @@ impl Session {
         if self.queue.is_unanswered() {
             // What was sent since may have brought a seat all the same: its answer decides.
             self.last_no = Some(refusal);
+            return None;
+        }
+        if refusal.code == RefusalCode::NoSeat {
+            // An offer ran out that we did not hear of in time: nothing forbids to queue anew.
+            self.exchange.hurry(now.boot);
             return None;
         }
         self.refused(now, fresh, refusal)

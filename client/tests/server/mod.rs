@@ -1,6 +1,8 @@
 //! A small server that speaks the wire for real (TLS, frames, signed documents) and can be told to
 //! misbehave. It is no daemon: it keeps no seats safe.
 
+mod queue;
+
 use ed25519_dalek::SigningKey;
 use std::{
     collections::HashMap,
@@ -50,6 +52,12 @@ pub(crate) struct Plan {
     /// Changes each lease before it is signed.
     pub(crate) twists: Option<fn(&mut Lease)>,
     pub(crate) leases: HashMap<Nonce, Lease>,
+    /// Who waits, by (first) nonce, in front who came first (L9).
+    pub(crate) queue: Vec<Nonce>,
+    /// Keeps its offers to itself.
+    pub(crate) mutes: bool,
+    /// To send to everybody after the next answer.
+    pushes: Vec<Push>,
     /// The requests that came, in order.
     pub(crate) asked: Vec<Request>,
     connections: Vec<(
@@ -102,16 +110,7 @@ impl Server {
     }
 
     pub(crate) async fn push(&self, push: Push) {
-        let streams: Vec<_> = self
-            .plan()
-            .connections
-            .iter()
-            .map(|(_, it)| it.clone())
-            .collect();
-        let bytes = ServerFrame::Push(push).encode().unwrap();
-        for stream in streams {
-            let _ = stream.lock().await.write_all(&bytes).await;
-        }
+        push_all(&self.plan, vec![push]).await;
     }
 }
 
@@ -141,6 +140,9 @@ impl Plan {
             forges: false,
             twists: None,
             leases: HashMap::new(),
+            queue: Vec::new(),
+            mutes: false,
+            pushes: Vec::new(),
             asked: Vec::new(),
             connections: Vec::new(),
         }
@@ -177,14 +179,16 @@ impl Plan {
             environment: self.environment,
             site: self.endorsed.unwrap_or(PublicKey::from(site)),
             issued: WallMs(1_700_000_000_000),
-            features: vec![EndorsedFeature {
-                feature: "solver".parse().unwrap(),
-                version: None,
-                lease_ms_max: self.length_max,
-                borrow_ms_max: DurationMs::ZERO,
-                starts: WallMs(0),
-                expires: None,
-            }],
+            features: ["solver", "mesher"]
+                .map(|name| EndorsedFeature {
+                    feature: name.parse().unwrap(),
+                    version: None,
+                    lease_ms_max: self.length_max,
+                    borrow_ms_max: DurationMs::ZERO,
+                    starts: WallMs(0),
+                    expires: None,
+                })
+                .into(),
         };
         let body = codec::encode(&endorsement).unwrap();
         SignedEndorsement {
@@ -197,7 +201,8 @@ impl Plan {
         self.asked.push(request.clone());
         let step = |it: &Option<RefusalCode>| it.map(refuse);
         match request {
-            Request::Checkout(checkout) => self.checkout(checkout, client, site),
+            Request::Checkout(checkout) => self.checkout_or_queue(checkout, client, site),
+            Request::CheckoutAll(all) => self.checkout_all(all, client, site),
             Request::Renew(renew) => match step(&self.refuses) {
                 Some(refused) => refused,
                 None => self.extend(renew.nonce, renew.link.next, client, site),
@@ -207,22 +212,21 @@ impl Plan {
                 None => self.extend(attach.nonce, attach.link.next, client, site),
             },
             Request::Release(release) => match self.leases.remove(&release.nonce) {
-                Some(_) => Reply::Released,
+                Some(_) => {
+                    self.seat_freed();
+                    Reply::Released
+                }
                 None => refuse(RefusalCode::LeaseUnknown),
             },
             Request::Endorsement(_) => Reply::Endorsement(self.endorsement(site)),
             Request::Features => Reply::Features(Vec::new()),
             Request::Holders(_) => Reply::Holders(Vec::new(), 0),
-            Request::Leave(_) => Reply::Left,
-            Request::CheckoutAll(_) | Request::Borrow(_) => refuse(RefusalCode::BadRequest),
+            Request::Leave(nonce) => self.leave(nonce),
+            Request::Borrow(_) => refuse(RefusalCode::BadRequest),
         }
     }
 
     fn checkout(&mut self, asked: Checkout, client: PublicKey, site: &SigningKey) -> Reply {
-        let known = self.leases.contains_key(&asked.nonce);
-        if !known && self.leases.len() as u32 >= self.seats {
-            return refuse(RefusalCode::NoSeat);
-        }
         let commit = Commit(self.leases.len() as u64 + 1);
         let epoch = Epoch(self.epoch);
         let wall = Clock::new().now().wall;
@@ -300,12 +304,12 @@ async fn serve(
         let ClientFrame::Request(number, request) = read(&mut receive).await? else {
             return None;
         };
-        let (reply, lost) = {
+        let (reply, lost, pushes) = {
             let mut plan = plan.lock().unwrap();
             let reply = plan.obey(request, client, &site);
             let lost = plan.replies_lost > 0;
             plan.replies_lost = plan.replies_lost.saturating_sub(1);
-            (reply, lost)
+            (reply, lost, std::mem::take(&mut plan.pushes))
         };
         if lost {
             connection.close(1_u32.into(), b"lost");
@@ -313,6 +317,18 @@ async fn serve(
         }
         let bytes = ServerFrame::Reply(number, reply).encode().ok()?;
         send.lock().await.write_all(&bytes).await.ok()?;
+        push_all(&plan, pushes).await;
+    }
+}
+
+async fn push_all(plan: &Mutex<Plan>, pushes: Vec<Push>) {
+    let streams = |plan: &Plan| plan.connections.iter().map(|(_, it)| it.clone()).collect();
+    let streams: Vec<_> = streams(&plan.lock().unwrap());
+    for push in pushes {
+        let bytes = ServerFrame::Push(push).encode().unwrap();
+        for stream in &streams {
+            let _ = stream.lock().await.write_all(&bytes).await;
+        }
     }
 }
 

@@ -267,6 +267,20 @@ fn l9_a_dismissal_is_the_end_and_says_why() {
 }
 
 #[test]
+fn l9_an_offer_that_ran_out_unheard_queues_anew() {
+    let mut world = World::queued();
+    world.pass(45_000);
+    let unclaimed = Box::new(Refusal::new(RefusalCode::NoSeat, "not claimed in time"));
+    let ours = world.session.nonce();
+    let output = world.feed(Input::Dismissed(ours, unclaimed));
+    assert_eq!((output.outcome, output.over), (None, false));
+    let again = output.send.expect("at once");
+    assert!(waits(&again.request));
+    let output = world.feed(Input::Answered(again.attempt, Answer::Queued(place(9))));
+    assert_eq!(output.place, Some(place(9)));
+}
+
+#[test]
 fn l9_a_dismissal_of_somebody_else_changes_nothing() {
     let mut world = World::queued();
     let gone = Box::new(Refusal::new(RefusalCode::Denied, "the policy changed"));
