@@ -1,6 +1,6 @@
 //! `usherd explain`: what a checkout would get, and why not (A4). It ends as the client's would.
 
-use std::net::IpAddr;
+use std::{fmt::Write as _, net::IpAddr};
 
 use usher_client::{Error, clock::local_rfc3339};
 use usher_protocol::{
@@ -107,7 +107,7 @@ fn refusal_told(refusal: &Refusal) -> String {
     let mut text = format!("{}: {}\n", refusal.code.name(), plain(&refusal.detail));
     if let Some(rule) = &refusal.rule {
         let (words, file) = (plain(&rule.text), plain(&rule.file));
-        text += &format!("  rule: {words} ({file}:{})\n", rule.line);
+        let _ = writeln!(text, "  rule: {words} ({file}:{})", rule.line);
     }
     if !refusal.holders.is_empty() {
         let rows: Vec<_> = refusal.holders.iter().map(row).collect();
@@ -116,18 +116,18 @@ fn refusal_told(refusal: &Refusal) -> String {
         }
     }
     if refusal.holders_more > 0 {
-        text += &format!("  and {} more\n", refusal.holders_more);
+        let _ = writeln!(text, "  and {} more", refusal.holders_more);
     }
     if let Some(earliest) = refusal.earliest_free_ms {
         let because = refusal.earliest_because.as_deref().map(plain);
         let because = because.map_or_else(String::new, |because| format!(": {because}"));
-        text += &format!("  earliest: within {earliest}{because}\n");
+        let _ = writeln!(text, "  earliest: within {earliest}{because}");
     }
     if let Some(retry) = refusal.retry_after_ms {
-        text += &format!("  again: in {retry}\n");
+        let _ = writeln!(text, "  again: in {retry}");
     }
     if let Some(support) = &refusal.support {
-        text += &format!("  vendor: {}\n", plain(support));
+        let _ = writeln!(text, "  vendor: {}", plain(support));
     }
     text
 }

@@ -207,7 +207,8 @@ fn note(lease: &LeaseReport) -> String {
         None => format!("free in {} unless renewed", lease.free_in_ms),
     };
     if lease.sharing > 1 {
-        words += &format!("; shares its seats with {} more", lease.sharing - 1);
+        let others = (lease.sharing - 1).to_string();
+        words.extend(["; shares its seats with ", &others, " more"]);
     }
     if let Some(note) = &lease.note {
         words.extend(["; ", &plain(note)]);

@@ -56,14 +56,23 @@ pub struct Config {
     pub admin_socket: PathBuf,
     /// The administrator's policy.
     pub policy: PathBuf,
-    /// Somebody chose the policy's file: it must be there.
-    pub policy_is_chosen: bool,
+    /// Whether it must be there.
+    pub policy_choice: Choice,
     /// Leases one client key may hold.
     pub leases_per_client_max: usize,
     /// Leases in all.
     pub leases_max: usize,
     /// Connections from one address.
     pub connections_per_address_max: usize,
+}
+
+/// How it came about where a file is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// Somebody said so: it must be there.
+    Chosen,
+    /// Nobody did: it need not be there.
+    Usual,
 }
 
 impl Config {
@@ -85,10 +94,9 @@ impl Config {
     /// # Errors
     /// [`PolicyError`], which says everything that is wrong with it.
     pub fn load_policy(&self) -> Result<Policy, PolicyError> {
-        if self.policy_is_chosen {
-            policy::load_existing(&self.policy)
-        } else {
-            policy::load(&self.policy)
+        match self.policy_choice {
+            Choice::Chosen => policy::load_existing(&self.policy),
+            Choice::Usual => policy::load(&self.policy),
         }
     }
 
@@ -142,7 +150,10 @@ impl Config {
         });
         let state_dir = over.places.state_dir.clone().or(file.state_dir);
         Self {
-            policy_is_chosen: chosen.is_some(),
+            policy_choice: match chosen {
+                Some(_) => Choice::Chosen,
+                None => Choice::Usual,
+            },
             policy: chosen.unwrap_or_else(|| usual_policy(path.as_deref(), state_dir.as_deref())),
             file: path,
             listen_is_default: listen.is_none(),

@@ -77,7 +77,10 @@ fn the_policy_is_beside_the_configuration_unless_somebody_chose_it() {
             ..Places::default()
         });
         let config = Config::merged(config.map(PathBuf::from), file, &over);
-        (config.policy.display().to_string(), config.policy_is_chosen)
+        (
+            config.policy.display().to_string(),
+            config.policy_choice == Choice::Chosen,
+        )
     };
     let told = |path: &str, chosen| (path.to_owned(), chosen);
     assert_eq!(
@@ -108,7 +111,7 @@ fn a_policy_that_somebody_chose_must_be_there() {
     let mut config = Config::merged(None, ConfigFile::default(), &Overrides::default());
     config.policy = dir.path().join("policy.toml");
     assert!(config.load_policy().unwrap().is_empty());
-    config.policy_is_chosen = true;
+    config.policy_choice = Choice::Chosen;
     assert!(config.load_policy().unwrap_err().is_absent());
 }
 

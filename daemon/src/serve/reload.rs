@@ -65,9 +65,8 @@ pub(super) async fn set_policy(
     policy: &Arc<Policy>,
 ) -> Result<(), String> {
     let ask = AdminAsk::SetPolicy(Arc::clone(policy));
-    let refusal = match core.ask_admin(ACTOR.to_owned(), ask).await {
-        Answer::Refused(refusal) => refusal,
-        _ => return Ok(()),
+    let Answer::Refused(refusal) = core.ask_admin(ACTOR.to_owned(), ask).await else {
+        return Ok(());
     };
     Err(match &refusal.rule {
         Some(rule) => refused_at(file, rule.line, &refusal.detail).to_string(),
