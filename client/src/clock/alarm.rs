@@ -323,7 +323,9 @@ mod tests {
             Some(alarm)
         });
         assert!(rings.recv_timeout(QUIET).is_err());
-        cancelled.unwrap().wake_at(soon(0));
+        // Kept until it has rung: an alarm that is dropped is silent.
+        let cancelled = cancelled.unwrap();
+        cancelled.wake_at(soon(0));
         rings.recv_timeout(PATIENCE).unwrap();
     }
 
