@@ -48,6 +48,7 @@ impl Engine {
             self.state.recount(Arc::clone(&policy));
             self.policy = policy;
             self.event(step, actor, What::Policy(words));
+            self.rank_anew();
         }
         Ok(Answer::Done)
     }

@@ -16,12 +16,12 @@ use crate::{
     engine::Engine,
     length,
     limits::BUSY_RETRY_MS,
-    pool::{FeatureKey, PoolIndex, Terms},
-    queue::Rank,
+    pool::{PoolIndex, Terms},
     record::{LeaseRecord, Record, What},
     renew::{ended, forked},
     share::ShareKey,
     step::{Asked, CLIENT, Step, no},
+    wait::{Again, nonce_waits},
 };
 
 impl Engine {
@@ -41,7 +41,11 @@ impl Engine {
         if self.ended.has(caller.client, checkout.nonce) {
             return Err(ended());
         }
-        let asked = self.grant(step, caller, checkout, borrow);
+        let asked = match self.queue.find(caller.client, checkout.nonce) {
+            Some(number) if borrow.is_none() => self.go_on_waiting(step, caller, number, checkout),
+            Some(_) => return Err(nonce_waits()),
+            None => self.grant(step, caller, checkout, borrow),
+        };
         if let Err(refusal) = &asked {
             self.denials.count(
                 step.now.boot,
@@ -94,14 +98,38 @@ impl Engine {
             self.check_clocks(step, wall)?;
         }
         let asker = Asker::of(caller, &checkout.holder);
-        let key = FeatureKey::of(caller.root, checkout);
-        let rank = Rank::last(self.priority(&asker, &key));
+        let alone = std::slice::from_ref(checkout);
+        let rank = self.rank_of(step, caller, alone);
         let mut wish = Wish::of(caller.root, checkout, rank);
         wish.borrow_ms = borrow.and(checkout.length_ms);
         match self.decide_fresh(step, &asker, &wish)? {
-            Verdict::Seats(pool) if borrow.is_some() => self.lend_out(step, caller, checkout, pool),
-            Verdict::Seats(pool) => self.lend(step, caller, checkout, pool, DurationMs::ZERO),
+            Verdict::Seats(pool) => {
+                self.take_lapses(step, caller, alone, rank);
+                if borrow.is_some() {
+                    return self.lend_out(step, caller, checkout, pool);
+                }
+                self.lend(step, caller, checkout, pool, DurationMs::ZERO)
+            }
+            Verdict::Wait(_) if checkout.wait && borrow.is_none() => {
+                self.stand_in_line(step, caller, alone, rank)
+            }
             Verdict::Wait(refusal) => Err(refusal),
+        }
+    }
+
+    /// A checkout that waits is sent once more (L9).
+    fn go_on_waiting(
+        &mut self,
+        step: &mut Step,
+        caller: &Caller,
+        number: u64,
+        checkout: &Checkout,
+    ) -> Asked {
+        let alone = std::slice::from_ref(checkout);
+        match self.wait_on(step, caller, number, alone)? {
+            Again::Granted(mut leases) => leases.pop().ok_or_else(ended),
+            Again::Waits(answer) => Ok(answer),
+            Again::Left => self.grant(step, caller, checkout, None),
         }
     }
 

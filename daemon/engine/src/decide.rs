@@ -139,6 +139,8 @@ impl Engine {
         for index in self.state.serving(&wish.key).to_vec() {
             self.reclaim_for(step, index, needed);
         }
+        // Those who wait come before whoever asks now (L9).
+        self.offer_free_seats(step);
         self.decide(step, asker, wish)
     }
 }

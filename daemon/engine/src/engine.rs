@@ -11,11 +11,13 @@ use crate::{
     api::{AdminAsk, Answer, Caller, ClientAsk, Input, Life, Output, ReplyTo, Settings},
     denials::Denials,
     ended::EndedNonces,
+    lapsed::Lapses,
     length,
     license_time::LicenseTime,
     limits::{RECLAIMS_PER_INPUT, RECLAIMS_PER_TICK},
     linger::Lingering,
     policy::Policy,
+    queue::Queue,
     record::{Mark, Record, What},
     state::State,
     step::{Asked, DAEMON, Step},
@@ -33,6 +35,8 @@ pub struct Engine {
     pub(crate) ended: EndedNonces,
     pub(crate) lingering: Lingering,
     pub(crate) denials: Denials,
+    pub(crate) queue: Queue,
+    pub(crate) lapses: Lapses,
     pub(crate) draining: bool,
     /// From when the seats of a hold are counted in this life, and after it how long ago that was (L12).
     pub(crate) hold_from: Option<BootMs>,
@@ -70,6 +74,8 @@ impl Engine {
             ended: EndedNonces::default(),
             lingering: Lingering::default(),
             denials: Denials::default(),
+            queue: Queue::default(),
+            lapses: Lapses::default(),
             draining: false,
             hold_from: None,
             borrow_ahead_ms: 0,
@@ -106,6 +112,11 @@ impl Engine {
         };
         self.reclaim_due(&mut step, reclaims_max);
         self.end_hold(&mut step);
+        self.lapses.forget(now.boot);
+        self.end_waits(&mut step);
+        self.queue.look_at_times(now.boot);
+        // What came free by time is offered before anybody new asks for it.
+        self.offer_free_seats(&mut step);
         match input {
             Input::Client {
                 reply_to,
@@ -125,8 +136,13 @@ impl Engine {
             }
             Input::Tick => {}
             Input::CloneFound { life, address } => self.clone_found(&mut step, life, address),
-            Input::Disconnected { .. } => {}
+            Input::Disconnected {
+                connection,
+                orderly,
+            } => self.disconnected(&mut step, connection, orderly),
         }
+        self.offer_free_seats(&mut step);
+        self.tell_places(&mut step);
         self.finish(step, tick)
     }
 
@@ -152,7 +168,7 @@ impl Engine {
             ClientAsk::Endorsement(license) => self.endorsement(caller, &license),
             ClientAsk::Borrow(it) => self.checkout(step, caller, &it.checkout, Some(it.wall)),
             ClientAsk::CheckoutAll(all) => self.checkout_all(step, caller, &all),
-            ClientAsk::Leave(_) => Err(unbuilt()),
+            ClientAsk::Leave(nonce) => Ok(self.leave(step, caller, nonce)),
         }
     }
 
@@ -182,6 +198,7 @@ impl Engine {
             }
             AdminAsk::WriteOff { lease, reason } => self.write_off(step, actor, lease, &reason),
             AdminAsk::SetPolicy(policy) => self.set_policy(step, actor, policy),
+            AdminAsk::Queue => Ok(Answer::Queue(self.waiters(step))),
             _ => Err(unbuilt()),
         }
     }
@@ -266,6 +283,8 @@ impl Engine {
             self.borrows_held_until(now.boot),
             self.denials.due(),
             self.lingering.next_end(),
+            self.queue.wake(),
+            self.look_due(now),
             Some(now.boot.plus(mark_due)),
         ]
         .into_iter()

@@ -46,8 +46,21 @@ impl Engine {
         if self.place_borrowed(step.now, id) && !self.is_due(step, id) {
             return;
         }
+        self.remember_lapse(step, id);
         self.end_lease(step, id);
         self.event(step, DAEMON, What::Reclaimed(id));
+    }
+
+    /// L6: who fell silent and was not told to give its seats back is served first for a while.
+    fn remember_lapse(&mut self, step: &Step, id: LeaseId) {
+        let Some(entry) = self.state.leases.get(&id) else {
+            return;
+        };
+        if entry.evicted.is_none() && !entry.forked && entry.borrowed.is_none() {
+            let key = self.state.pool(entry.pool).key.feature_key();
+            self.lapses
+                .remember(step.now.boot, entry.client, key, entry.seats);
+        }
     }
 
     /// Whether its deadline has passed.

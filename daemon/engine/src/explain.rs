@@ -44,6 +44,8 @@ pub(crate) enum Why {
     Full,
     /// Those that are free are reserved for others.
     Reserved,
+    /// Some are free, for those who wait before this one (L9).
+    Behind,
     /// The asker's own share of it is taken back, and takes nobody in (L7).
     Evicted,
 }
@@ -99,6 +101,7 @@ impl Engine {
             Why::Full => self.full(&pools, wish.seats),
             Why::Reserved => self.reserved(step, asker, wish),
             Why::Overcommitted => Self::overcommitted(first),
+            Why::Behind => self.behind(wish),
             why => self.closed(step, first, why),
         };
         if nearest >= Why::Overcommitted && nearest != Why::Evicted {
@@ -204,6 +207,20 @@ impl Engine {
                 "{out} of {total} seats of {feature} are out, and {seats} were asked for; wait, or ask for fewer"
             ),
         };
+        let detail = match self.waiting_for(&self.state.pool(pools[0]).key.feature_key()) {
+            0 => detail,
+            waiting => format!("{detail}; {waiting} wait in line (`--wait`)"),
+        };
+        no(RefusalCode::NoSeat, detail)
+    }
+
+    /// Seats are free, and whoever waits for them is before this one.
+    fn behind(&self, wish: &Wish) -> Box<Refusal> {
+        let waiting = self.waiting_for(&wish.key);
+        let detail = format!(
+            "{waiting} wait for {} already, and what comes free is theirs; wait in line with `--wait`",
+            wish.key.feature
+        );
         no(RefusalCode::NoSeat, detail)
     }
 
@@ -280,7 +297,9 @@ impl Engine {
                     "an administrator takes back the seat of {feature} that your other processes share; end them, then ask anew"
                 ),
             ),
-            Why::Overcommitted | Why::Full | Why::Reserved => Self::overcommitted(pool),
+            Why::Overcommitted | Why::Full | Why::Reserved | Why::Behind => {
+                Self::overcommitted(pool)
+            }
         }
     }
 

@@ -43,3 +43,49 @@ pub(crate) const LATE_RETRY_MS: DurationMs = DurationMs::seconds(5);
 
 /// Releases whose seats linger at once; what is released beyond that is free at once.
 pub(crate) const LINGERS_MAX: usize = 65_536;
+
+/// Who may wait for one feature (L9).
+pub(crate) const WAITERS_PER_FEATURE_MAX: usize = 10_000;
+
+/// Who may wait with one client key.
+pub(crate) const WAITERS_PER_CLIENT_MAX: usize = 256;
+
+/// Who may wait in all.
+pub(crate) const WAITERS_MAX: usize = 50_000;
+
+/// What a client waits before it asks again whether it may stand in the queue.
+pub(crate) const QUEUE_RETRY_MS: DurationMs = DurationMs::seconds(30);
+
+/// Waiters looked at in one step, whether there is room for them; the next step is asked for at once.
+pub(crate) const WAITERS_LOOKED_AT_MAX: usize = 64;
+
+/// Offers and kept places ended in one step.
+pub(crate) const WAITS_ENDED_MAX: usize = 64;
+
+/// How long the place of a waiter is kept that was cut off (L9).
+pub(crate) const PLACE_KEPT_MS: DurationMs = DurationMs::seconds(60);
+
+/// How many of a line are told at once that their places changed.
+pub(crate) const PLACES_AT_ONCE_MAX: usize = 32;
+
+/// How often the others are told at most.
+pub(crate) const PLACES_EACH_MS: DurationMs = DurationMs::seconds(1);
+
+/// How many of them are told in one step.
+pub(crate) const PLACES_PER_STEP_MAX: usize = 512;
+
+/// How often a line is looked at although nothing was seen to change: a license may have begun.
+pub(crate) const LINES_EACH_MS: DurationMs = DurationMs::seconds(30);
+
+/// A waiter that leaves sooner is counted with the denials, so that a client in a loop cannot fill
+/// the usage log.
+pub(crate) const GAVE_UP_MS_MIN: DurationMs = DurationMs::seconds(1);
+
+/// How long an ex-holder whose lease lapsed is served first (L6).
+pub(crate) const LAPSE_KEPT_MS: DurationMs = DurationMs::minutes(10);
+
+/// Lapses remembered; the oldest go first.
+pub(crate) const LAPSES_MAX: usize = 65_536;
+
+/// Waiters shown to an administrator.
+pub(crate) const WAITERS_SHOWN_MAX: usize = 1000;

@@ -181,6 +181,7 @@ impl Engine {
     pub(crate) fn end_lingering(&mut self, now: BootMs) {
         while let Some((pool, seats)) = self.lingering.take_due(now) {
             self.state.pool_mut(pool).lingering -= seats;
+            self.touch_pool(pool);
         }
     }
 
@@ -269,6 +270,9 @@ impl Engine {
     fn free_lingering(&mut self, pool: PoolIndex, holder: LastHolder, seats: u64) -> Taken {
         let taken = self.lingering.take(pool, holder, seats);
         self.state.pool_mut(pool).lingering -= taken.seats();
+        if !taken.by_end.is_empty() {
+            self.touch_pool(pool);
+        }
         taken
     }
 }

@@ -12,6 +12,7 @@ use usher_protocol::{
 };
 
 use crate::{
+    flow::Flow,
     overcommit::Excess,
     share::{Part, Share, ShareChange, ShareKey, Sum},
 };
@@ -110,6 +111,8 @@ pub(crate) struct Pool {
     pub(crate) lingering: u64,
     /// Leases held since the restart and not yet heard of (L4).
     pub(crate) held: u32,
+    /// How often seats come free; volatile.
+    pub(crate) flow: Flow,
     /// Stands while more is out than there is (L7).
     pub(crate) excess: Option<Excess>,
     /// What its leases share; one that shares with nobody is not in here.
@@ -128,6 +131,7 @@ impl Pool {
             offered: 0,
             lingering: 0,
             held: 0,
+            flow: Flow::default(),
             excess: None,
             shares: BTreeMap::new(),
         }

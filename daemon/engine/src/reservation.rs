@@ -75,6 +75,18 @@ impl Engine {
         kept.next().map(|(reservation, _)| reservation)
     }
 
+    /// Seats reserved for this asker that nobody of its reservation has out.
+    pub(crate) fn reserved_for(&self, asker: &Asker<'_>, key: &FeatureKey) -> u64 {
+        if self.policy.reserve.is_empty() {
+            return 0;
+        }
+        let path = self.state.feature_path(key);
+        let own = self.policy.reservation_of(&path, &asker.subject());
+        let reservations = self.policy.reservations(&path).into_iter();
+        let mut own = reservations.filter(|it| Some(it.index) == own);
+        own.next().map_or(0, |it| self.idle_of(key, &it))
+    }
+
     /// Reservations that are not the asker's, each with its idle seats.
     pub(crate) fn reserved_for_others(
         &self,

@@ -120,6 +120,10 @@ impl Engine {
             Some(Why::Overcommitted)
         } else if seats_shared > self.free_of(step, pool) {
             Some(Why::Full)
+        } else if seats_shared > self.reserved_for(asker, &wish.key)
+            && self.is_kept_from(candidate.pool, wish)
+        {
+            Some(Why::Behind)
         } else {
             let kept = self.reserved_away(step, asker, wish, seats_shared);
             kept.map(|_| Why::Reserved)

@@ -15,11 +15,11 @@ use crate::{
     api::{Answer, Caller, Promise},
     decide::{Asker, Verdict, Wish},
     engine::Engine,
-    pool::FeatureKey,
     queue::Rank,
     record::{Record, What},
     renew::ended,
     step::{Asked, Grants, Step, no},
+    wait::Again,
 };
 
 impl Engine {
@@ -33,10 +33,28 @@ impl Engine {
         if let Some(repeated) = self.repeat_all(step, caller, checkouts) {
             return repeated.map(Answer::PromisedAll);
         }
-        let rank = Rank::last(self.priority_of_all(caller, checkouts));
-        self.grant_all(step, caller, checkouts, rank, DurationMs::ZERO)
-            .map(Answer::PromisedAll)
-            .map_err(|(failed, refusal)| {
+        let nonces = checkouts.iter().map(|it| it.nonce);
+        let mut waiting = nonces.filter_map(|nonce| self.queue.find(caller.client, nonce));
+        if let Some(number) = waiting.next() {
+            match self.wait_on(step, caller, number, checkouts)? {
+                Again::Granted(leases) => {
+                    let leases = leases.into_iter().map(|lease| promised(Ok(lease)));
+                    return leases.collect::<Result<_, _>>().map(Answer::PromisedAll);
+                }
+                Again::Waits(answer) => return Ok(answer),
+                Again::Left => {}
+            }
+        }
+        let rank = self.rank_of(step, caller, checkouts);
+        match self.grant_all(step, caller, checkouts, rank, DurationMs::ZERO) {
+            Ok(promises) => {
+                self.take_lapses(step, caller, checkouts, rank);
+                Ok(Answer::PromisedAll(promises))
+            }
+            Err(_) if self.may_wait(step, caller, checkouts, rank) => {
+                self.stand_in_line(step, caller, checkouts, rank)
+            }
+            Err((failed, refusal)) => {
                 self.denials.count(
                     step.now.boot,
                     caller.client,
@@ -45,8 +63,18 @@ impl Engine {
                     &failed.holder,
                     refusal.code,
                 );
-                naming(failed, refusal)
-            })
+                Err(naming(failed, refusal))
+            }
+        }
+    }
+
+    /// A set waits as a whole, for what waiting helps with (L9).
+    fn may_wait(&self, step: &Step, caller: &Caller, checkouts: &[Checkout], rank: Rank) -> bool {
+        checkouts.iter().all(|checkout| {
+            let asker = Asker::of(caller, &checkout.holder);
+            let wish = Wish::of(caller.root, checkout, rank);
+            checkout.wait && self.decide(step, &asker, &wish).is_ok()
+        })
     }
 
     /// L5: the same nonces from the same key are the same leases, renewed. None: it is a new set.
@@ -124,7 +152,10 @@ impl Engine {
     /// As if these leases had never been lent: none of it has left the engine.
     fn take_back(&mut self, step: &mut Step, lent: &[LeaseId], before: Grants) {
         for id in lent {
+            let pool = self.state.leases.get(id).map(|entry| entry.pool);
             self.state.apply(&Record::DropLease(*id));
+            // Who waits may have been looked at meanwhile (L9).
+            pool.into_iter().for_each(|pool| self.touch_pool(pool));
         }
         for taken in step.forget_grants(before) {
             self.put_lingering_back(taken);
@@ -138,15 +169,6 @@ impl Engine {
             What::Granted(lease) => !lent.contains(&lease.id),
             _ => true,
         });
-    }
-
-    /// A set waits as one, so it stands where the least of what it asks for stands.
-    fn priority_of_all(&self, caller: &Caller, checkouts: &[Checkout]) -> i32 {
-        let priorities = checkouts.iter().map(|checkout| {
-            let asker = Asker::of(caller, &checkout.holder);
-            self.priority(&asker, &FeatureKey::of(caller.root, checkout))
-        });
-        priorities.min().unwrap_or_default()
     }
 }
 

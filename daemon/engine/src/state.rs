@@ -155,6 +155,23 @@ impl State {
         }
     }
 
+    /// Seats are kept for a waiter (L9).
+    pub(crate) fn keep(&mut self, index: PoolIndex, seats: u32) {
+        self.pools[index.0].offered += u64::from(seats);
+    }
+
+    /// They are kept no longer.
+    pub(crate) fn unkeep(&mut self, index: PoolIndex, seats: u32) {
+        let pool = &mut self.pools[index.0];
+        debug_assert!(pool.offered >= u64::from(seats), "kept before (L9)");
+        pool.offered = pool.offered.saturating_sub(u64::from(seats));
+    }
+
+    /// So many seats came free.
+    pub(crate) fn note_flow(&mut self, index: PoolIndex, now: BootMs, seats: u64) {
+        self.pools[index.0].flow.came_free(now, seats);
+    }
+
     /// A pool by its place.
     pub(crate) fn pool(&self, index: PoolIndex) -> &Pool {
         &self.pools[index.0]

@@ -4,13 +4,16 @@ use usher_protocol::{
     ids::{Commit, Epoch, LeaseId},
     refusal::{Refusal, RefusalCode},
     time::Now,
+    wire::Push,
 };
 
 use crate::{
     api::{Answer, Output},
     engine::Engine,
     linger::Taken,
+    queue::Waiter,
     record::{Event, Record, What},
+    state::State,
 };
 
 /// What a question comes to.
@@ -68,6 +71,14 @@ impl Step {
         self.lingering_taken.split_off(before.lingering_taken)
     }
 
+    /// News for a waiter; who is cut off asks when it is back.
+    pub(crate) fn push(&mut self, waiter: &Waiter, push: Push) {
+        if waiter.cut_off.is_none() {
+            let connection = waiter.caller.connection;
+            self.output.pushes.push((connection, push));
+        }
+    }
+
     /// The head that a store with this head has after this step: it names every lease granted (L12).
     pub(crate) fn head_after(&self, head: Commit) -> Commit {
         let recorded = u64::from(!self.output.records.is_empty());
@@ -78,8 +89,24 @@ impl Step {
 impl Engine {
     /// Changes durable state: applied here and now, persisted before any answer leaves (A2).
     pub(crate) fn record(&mut self, step: &mut Step, record: Record) {
+        let pool = match &record {
+            Record::DropLease(id) => self.state.leases.get(id),
+            Record::PutLease(lease) => self.state.leases.get(&lease.id),
+            _ => None,
+        }
+        .map(|entry| entry.pool);
+        let free = |state: &State| pool.map(|pool| state.pool(pool).free());
+        let before = free(&self.state);
         self.state.apply(&record);
         self.settle_lingering(&record);
+        let came_free = free(&self.state).zip(before);
+        if let Some((pool, (after, before))) = pool.zip(came_free)
+            && before < after
+        {
+            self.state.note_flow(pool, step.now.boot, after - before);
+            self.touch_pool(pool);
+        }
+        self.touch_for(&record);
         step.output.records.push(record);
     }
 

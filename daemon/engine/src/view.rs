@@ -218,35 +218,28 @@ impl Engine {
     }
 
     fn feature_view(&self, step: &Step, pool: &Pool) -> FeatureView {
-        let reserved_idle = self.reserved_idle(step, &pool.key.feature_key());
+        let key = pool.key.feature_key();
+        let feature = pool.terms.as_ref().map(Terms::feature);
         FeatureView {
-            reserved_idle: u32_of(reserved_idle),
-            ..feature_view(pool)
+            overdraft: feature.map_or(0, |it| it.overdraft),
+            borrow_ms_max: feature.map_or(DurationMs::ZERO, |it| it.borrow_ms_max),
+            reserved_idle: u32_of(self.reserved_idle(step, &key)),
+            kept: u32_of(pool.offered + pool.lingering),
+            queued: self.waiting_for(&key),
+            suspended: false,
+            feature: pool.key.feature.clone(),
+            license: pool.key.license.clone(),
+            environment: pool.key.environment,
+            version: feature.and_then(|it| it.version),
+            seats: pool.seats(),
+            out: pool.out_u32(),
+            expires: feature.and_then(|it| it.expires),
         }
     }
 
     /// The name people know; the root's first digits when none is pinned.
-    fn vendor_name(&self, root: Fingerprint) -> String {
+    pub(crate) fn vendor_name(&self, root: Fingerprint) -> String {
         self.state.vendor_name(root)
-    }
-}
-
-fn feature_view(pool: &Pool) -> FeatureView {
-    let feature = pool.terms.as_ref().map(Terms::feature);
-    FeatureView {
-        overdraft: feature.map_or(0, |it| it.overdraft),
-        borrow_ms_max: feature.map_or(DurationMs::ZERO, |it| it.borrow_ms_max),
-        reserved_idle: 0,
-        kept: u32_of(pool.offered + pool.lingering),
-        queued: 0,
-        suspended: false,
-        feature: pool.key.feature.clone(),
-        license: pool.key.license.clone(),
-        environment: pool.key.environment,
-        version: feature.and_then(|it| it.version),
-        seats: pool.seats(),
-        out: pool.out_u32(),
-        expires: feature.and_then(|it| it.expires),
     }
 }
 

@@ -11,6 +11,7 @@ mod model;
 mod policy_admission;
 mod policy_maximum;
 mod policy_reservation;
+mod queue;
 mod several;
 mod size;
 mod trouble;
@@ -32,14 +33,14 @@ use usher_protocol::{
     limits::{LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN},
     refusal::{Refusal, RefusalCode},
     time::{BootMs, DurationMs, Now, WallMs},
-    wire::{Checkout, Environment, Holder, Link, Release, Renew},
+    wire::{Checkout, Environment, Holder, Link, Push, Release, Renew},
 };
 
 use crate::{
     Engine,
     api::{
-        AdminAsk, Answer, Caller, ClientAsk, Input, Life, Output, Promise, ReplyTo, Settings,
-        Status,
+        AdminAsk, Answer, Caller, ClientAsk, ConnectionId, Input, Life, Output, Promise, ReplyTo,
+        Settings, Status,
     },
     policy::{Policy, Rule, Who},
     record::{Event, Record},
@@ -62,6 +63,8 @@ pub(crate) struct World {
     pub(crate) store: BTreeMap<String, Record>,
     pub(crate) events: Vec<Event>,
     pub(crate) last: Output,
+    /// What was pushed, and over which connection: in tests each client has one, of its number.
+    pub(crate) pushes: Vec<(ConnectionId, Push)>,
     /// The length that renewals wish for.
     pub(crate) wish: Option<DurationMs>,
 }
@@ -97,6 +100,7 @@ impl World {
             store: BTreeMap::new(),
             events: Vec::new(),
             last: Output::default(),
+            pushes: Vec::new(),
             wish: None,
         };
         world.persist(output);
@@ -118,7 +122,7 @@ impl World {
     pub(crate) fn client(&mut self, client: u8, ask: ClientAsk) -> Answer {
         let caller = Caller {
             address: std::net::Ipv4Addr::LOCALHOST.into(),
-            connection: crate::api::ConnectionId(0),
+            connection: ConnectionId(u64::from(client)),
             client: PublicKey::from(&key(client)),
             root: root(),
         };
@@ -197,6 +201,16 @@ impl World {
             length_ms: self.wish,
         };
         promised(self.client(client, ClientAsk::Renew(renew)))
+    }
+
+    /// As [`Self::checkout`], and stands in the queue when there is no seat.
+    pub(crate) fn wait(&mut self, client: u8, nonce: u8) -> Answer {
+        self.wait_with(client, wants(nonce))
+    }
+
+    pub(crate) fn wait_with(&mut self, client: u8, checkout: Checkout) -> Answer {
+        let wait = true;
+        self.client(client, ClientAsk::Checkout(Checkout { wait, ..checkout }))
     }
 
     pub(crate) fn attach(
@@ -286,6 +300,7 @@ impl World {
             store_record(&mut self.store, record);
         }
         self.events.append(&mut output.events);
+        self.pushes.append(&mut output.pushes);
         let answers = std::mem::take(&mut output.answers);
         self.last = output;
         answers.into_iter().map(|(_, answer)| answer).collect()

@@ -1,0 +1,200 @@
+//! The line of those who wait for one feature (L9): who stands before whom, which pools those in
+//! front keep for themselves, and how far the line was looked at since seats last came free.
+//!
+//! Whose turn it is, is decided in `offer.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use usher_protocol::time::BootMs;
+
+use crate::{
+    pool::{FeatureKey, PoolIndex},
+    queue::Rank,
+};
+
+/// Where a line stands in [`crate::queue::Queue`]; stable within one life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LineIndex(pub(crate) usize);
+
+/// Those who wait for one feature; who is offered seats stands here no more.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) key: FeatureKey,
+    /// What its waiters are told, and when.
+    pub(crate) telling: Telling,
+    waiting: BTreeSet<Rank>,
+    /// How many ask for how many seats.
+    sizes: BTreeMap<u32, usize>,
+    /// Pools that are kept for a waiter which has no room there yet, from its rank on.
+    blocked: BTreeMap<PoolIndex, Rank>,
+    /// Who stands from here on was not looked at since something changed.
+    unseen_from: Option<Rank>,
+    look: Look,
+    /// Something changed while the line was looked at.
+    again: bool,
+    again_everybody: bool,
+}
+
+/// How far places were told.
+#[derive(Debug, Default)]
+pub(crate) struct Telling {
+    /// When those behind the first are told.
+    pub(crate) rest_at: Option<BootMs>,
+    /// Who of them is next, and how many stand before it.
+    pub(crate) rest_from: Option<(Rank, usize)>,
+    /// Places changed while they were told.
+    pub(crate) again: bool,
+    /// When they were told last.
+    pub(crate) told_at: Option<BootMs>,
+}
+
+/// A look at the line, from the front, in pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// Nothing to look at.
+    Rest,
+    /// To be begun.
+    Due,
+    /// Begun; the next is of this rank or after it.
+    Going { from: Rank, everybody: bool },
+}
+
+impl Line {
+    /// Nobody waits yet.
+    pub(crate) fn new(key: FeatureKey) -> Self {
+        Self {
+            key,
+            telling: Telling::default(),
+            waiting: BTreeSet::new(),
+            sizes: BTreeMap::new(),
+            blocked: BTreeMap::new(),
+            unseen_from: None,
+            look: Look::Rest,
+            again: false,
+            again_everybody: false,
+        }
+    }
+
+    /// Nobody stands here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// How many stand here.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// From this rank on, in order.
+    pub(crate) fn from(&self, rank: Rank) -> impl Iterator<Item = Rank> + '_ {
+        self.waiting.range(rank..).copied()
+    }
+
+    /// The position of a rank, 1 for the first: counted from the nearer end.
+    pub(crate) fn position(&self, rank: Rank) -> usize {
+        let mut before = self.waiting.range(..rank);
+        let mut from_here = self.waiting.range(rank..);
+        let mut count = 0;
+        loop {
+            if before.next().is_none() {
+                return count + 1;
+            }
+            if from_here.next().is_none() {
+                return self.waiting.len() - count + 1;
+            }
+            count += 1;
+        }
+    }
+
+    /// One more. Whether it moves others back.
+    pub(crate) fn insert(&mut self, rank: Rank, seats: u32) -> bool {
+        let moves = self.waiting.last().is_some_and(|last| *last > rank);
+        self.waiting.insert(rank);
+        *self.sizes.entry(seats).or_default() += 1;
+        moves
+    }
+
+    /// One less.
+    pub(crate) fn remove(&mut self, rank: Rank, seats: u32) {
+        if !self.waiting.remove(&rank) {
+            return;
+        }
+        if self.waiting.is_empty() {
+            // Nobody keeps anything from newcomers any more.
+            self.blocked.clear();
+            self.unseen_from = None;
+        }
+        if let Some(count) = self.sizes.get_mut(&seats) {
+            *count -= 1;
+            if *count == 0 {
+                self.sizes.remove(&seats);
+            }
+        }
+    }
+
+    /// The fewest seats that anybody here asks for.
+    pub(crate) fn fewest_seats(&self) -> u64 {
+        self.sizes.keys().next().copied().map_or(0, u64::from)
+    }
+
+    /// Who waits before this rank keeps this pool, as far as is known.
+    pub(crate) fn is_kept_from(&self, pool: PoolIndex, rank: Rank, backfill: bool) -> bool {
+        if self.blocked.get(&pool).is_some_and(|first| *first < rank) {
+            return true;
+        }
+        // With backfill only those keep something who were not asked since it came free.
+        let unseen = self
+            .unseen_from
+            .filter(|from| *from < rank && !(backfill && self.look == Look::Rest));
+        unseen.is_some_and(|from| self.waiting.range(from..rank).next().is_some())
+    }
+
+    /// A waiter that has no room in a pool keeps it from those behind.
+    pub(crate) fn block(&mut self, pool: PoolIndex, rank: Rank) {
+        let first = self.blocked.entry(pool).or_insert(rank);
+        *first = rank.min(*first);
+    }
+
+    /// Whether somebody keeps this pool from all behind.
+    pub(crate) fn is_blocked(&self, pool: PoolIndex) -> bool {
+        self.blocked.contains_key(&pool)
+    }
+
+    /// Something changed. Whether the line is to be put among those to look at.
+    pub(crate) fn touch(&mut self, everybody: bool) -> bool {
+        self.again = true;
+        self.again_everybody |= everybody;
+        if self.look != Look::Rest {
+            return false;
+        }
+        self.look = Look::Due;
+        self.unseen_from = Some(Rank::FIRST);
+        true
+    }
+
+    /// Begins to look, or goes on: from which rank, and whether at everybody.
+    pub(crate) fn begin_look(&mut self) -> (Rank, bool) {
+        if let Look::Going { from, everybody } = self.look {
+            return (from, everybody);
+        }
+        self.blocked.clear();
+        self.again = false;
+        let everybody = std::mem::take(&mut self.again_everybody);
+        self.look_on(Rank::FIRST, everybody);
+        (Rank::FIRST, everybody)
+    }
+
+    /// Who stands before this rank was looked at.
+    pub(crate) fn look_on(&mut self, from: Rank, everybody: bool) {
+        self.look = Look::Going { from, everybody };
+        self.unseen_from = Some(from);
+    }
+
+    /// Looked as far as there was anything to give: those from this rank on were not asked. Whether to
+    /// look again.
+    pub(crate) fn end_look(&mut self, unseen_from: Option<Rank>) -> bool {
+        self.look = Look::Rest;
+        self.unseen_from = unseen_from;
+        std::mem::take(&mut self.again) && !self.is_empty() && self.touch(false)
+    }
+}

@@ -1,0 +1,314 @@
+//! Whose turn it is (L9): waiters are looked at in order of rank, who has room is offered it, and the
+//! first that has none keeps the pools it waits for from all behind it, unless the policy lets smaller
+//! requests pass.
+//!
+//! Whether there is room is decided in `decide.rs`, for waiters as for everybody. Work is bounded in
+//! each step: what is left is done in the next, and nobody passes who was not looked at.
+
+use usher_protocol::{
+    limits::OFFER_MS,
+    refusal::{Refusal, RefusalCode},
+    time::{BootMs, DurationMs, Now},
+    wire::{Checkout, Push},
+};
+
+use crate::{
+    api::Caller,
+    decide::{Asker, Verdict, Wish},
+    engine::Engine,
+    limits::WAITERS_LOOKED_AT_MAX,
+    line::LineIndex,
+    pool::{FeatureKey, PoolIndex},
+    queue::{Offer, Rank},
+    record::Record,
+    step::Step,
+    wait::Again,
+};
+
+/// What a look at a waiter comes to.
+pub(crate) enum Turn {
+    /// There is room for all it asks for, and these seats are kept for it.
+    Room(Vec<(PoolIndex, u32)>),
+    /// No room: it waits, and all behind it that want the same.
+    Blocked,
+    /// Nothing for itself just now; others need not wait for that.
+    PassedOver,
+    /// It can never be served any more.
+    Over(Box<Refusal>),
+}
+
+impl Engine {
+    /// Offers what came free to those whose turn it is, as far as this step goes.
+    pub(crate) fn offer_free_seats(&mut self, step: &mut Step) {
+        if !self.queue.is_due() || self.check_stops(step).is_err() {
+            return;
+        }
+        let mut looks = WAITERS_LOOKED_AT_MAX;
+        while looks > 0 {
+            let Some(line) = self.queue.next_due() else {
+                return;
+            };
+            self.look_at(step, line, &mut looks);
+        }
+    }
+
+    /// Now, when there is more to look at than one step may.
+    pub(crate) fn look_due(&self, now: Now) -> Option<BootMs> {
+        let stopped = || self.check_stops(&Step::new(now)).is_err();
+        (self.queue.is_due() && !stopped()).then_some(now.boot)
+    }
+
+    /// Whether somebody who waits keeps this pool from a wish: nobody passes the queue (L9).
+    pub(crate) fn is_kept_from(&self, pool: PoolIndex, wish: &Wish) -> bool {
+        let Some(line) = self.queue.line_of(&wish.key) else {
+            return false;
+        };
+        let backfill = self.backfill(&wish.key);
+        self.queue
+            .line(line)
+            .is_kept_from(pool, wish.rank, backfill)
+    }
+
+    /// Grants what a waiter was offered. All rules are asked anew, but nobody comes before it: those
+    /// very seats were kept for it.
+    pub(crate) fn claim(
+        &mut self,
+        step: &mut Step,
+        caller: &Caller,
+        number: u64,
+        checkouts: &[Checkout],
+        waited_ms: DurationMs,
+    ) -> Result<Again, Box<Refusal>> {
+        self.withdraw(number);
+        match self.turn_of(step, caller, checkouts, Rank::FIRST) {
+            Turn::Room(kept) => {
+                self.unkeep(&kept);
+                self.served(number);
+                let lent = checkouts.iter().zip(&kept).map(|(checkout, (pool, _))| {
+                    self.lend(step, caller, checkout, *pool, waited_ms)
+                });
+                lent.collect::<Result<_, _>>().map(Again::Granted)
+            }
+            Turn::Blocked | Turn::PassedOver => {
+                self.block(step, number);
+                Ok(Again::Waits(self.tell_place(number)))
+            }
+            Turn::Over(refusal) => {
+                self.take_out(number);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Takes an offer back, if there is one: its seats may be offered to others.
+    pub(crate) fn withdraw(&mut self, number: u64) {
+        if let Some(offer) = self.queue.withdraw(number) {
+            self.unkeep(&offer.kept);
+            for (pool, _) in offer.kept {
+                self.touch_pool(pool);
+            }
+        }
+    }
+
+    /// A waiter without room keeps the pools that could serve it from all behind it.
+    pub(crate) fn block(&mut self, step: &Step, number: u64) {
+        let Some(waiter) = self.queue.waiter(number) else {
+            return;
+        };
+        let (rank, root) = (waiter.rank, waiter.caller.root);
+        let checkouts = std::sync::Arc::clone(&waiter.checkouts);
+        for checkout in checkouts.iter() {
+            let key = FeatureKey::of(root, checkout);
+            if self.backfill(&key) {
+                continue;
+            }
+            let line = self.queue.open_line(&key);
+            for pool in self.state.serving(&key).to_vec() {
+                if self.can_serve(step, pool, checkout) {
+                    self.queue.line_mut(line).block(pool, rank);
+                }
+            }
+        }
+    }
+
+    /// Seats of a pool may have come free.
+    pub(crate) fn touch_pool(&mut self, pool: PoolIndex) {
+        if self.queue.is_empty() {
+            return;
+        }
+        let key = self.state.pool(pool).key.feature_key();
+        if let Some(line) = self.queue.line_of(&key) {
+            self.queue.touch(line, false);
+        }
+    }
+
+    /// What a record changes for those who wait, beside the seats it frees.
+    pub(crate) fn touch_for(&mut self, record: &Record) {
+        match record {
+            Record::PutLease(_)
+            | Record::DropLease(_)
+            | Record::PutMark(_)
+            | Record::PutSerial(_)
+            | Record::PutRoot(_) => {}
+            Record::PutLicense(_)
+            | Record::DropLicense(_)
+            | Record::PutRevocations(..)
+            | Record::PutTrouble(_)
+            | Record::PutClient(_)
+            | Record::DropClient(_)
+            | Record::PutSuspension(_)
+            | Record::DropSuspension(_) => self.queue.touch_all(),
+        }
+    }
+
+    fn look_at(&mut self, step: &mut Step, index: LineIndex, looks: &mut usize) {
+        let (mut from, everybody) = self.queue.line_mut(index).begin_look();
+        let unseen_from = loop {
+            let Some(rank) = self.queue.line(index).from(from).next() else {
+                break None;
+            };
+            if !everybody && self.is_shut(step, index) {
+                break Some(rank);
+            }
+            self.queue.line_mut(index).look_on(rank, everybody);
+            if *looks == 0 {
+                return self.queue.put_off(index);
+            }
+            *looks -= 1;
+            self.look_at_one(step, rank);
+            from = Rank {
+                number: rank.number + 1,
+                ..rank
+            };
+        };
+        if self.queue.line_mut(index).end_look(unseen_from) {
+            self.queue.put_off(index);
+        }
+    }
+
+    fn look_at_one(&mut self, step: &mut Step, rank: Rank) {
+        let Some(waiter) = self.queue.waiter(rank.number) else {
+            return;
+        };
+        let (caller, checkouts) = (waiter.caller, std::sync::Arc::clone(&waiter.checkouts));
+        match self.turn_of(step, &caller, &checkouts, rank) {
+            Turn::Room(kept) => self.offer(step, rank.number, kept),
+            Turn::Blocked => self.block(step, rank.number),
+            Turn::PassedOver => {}
+            Turn::Over(refusal) => self.dismiss(step, rank.number, *refusal),
+        }
+    }
+
+    /// Whether there is room for all of these together; then it is kept.
+    fn turn_of(
+        &mut self,
+        step: &Step,
+        caller: &Caller,
+        checkouts: &[Checkout],
+        rank: Rank,
+    ) -> Turn {
+        let mut kept = Vec::with_capacity(checkouts.len());
+        let mut lingered = Vec::new();
+        for checkout in checkouts {
+            let asker = Asker::of(caller, &checkout.holder);
+            let wish = Wish::of(caller.root, checkout, rank);
+            let no = match self.decide(step, &asker, &wish) {
+                Ok(Verdict::Seats(pool)) => {
+                    let seats = self.seats_new_in(&asker, pool, checkout.seats);
+                    // What lingers with it becomes part of its offer.
+                    let taken = self.take_lingering(caller.client, &checkout.holder, pool, seats);
+                    lingered.extend(taken);
+                    self.state.keep(pool, seats);
+                    kept.push((pool, seats));
+                    continue;
+                }
+                Ok(Verdict::Wait(refusal)) | Err(refusal) => refusal,
+            };
+            self.unkeep(&kept);
+            for taken in lingered {
+                self.put_lingering_back(taken);
+            }
+            return match after(no.code) {
+                After::Wait => Turn::Blocked,
+                After::PassOver => Turn::PassedOver,
+                After::GoAway => Turn::Over(no),
+            };
+        }
+        Turn::Room(kept)
+    }
+
+    fn offer(&mut self, step: &mut Step, number: u64, kept: Vec<(PoolIndex, u32)>) {
+        let until = step.now.boot.plus(OFFER_MS);
+        self.queue.offer(number, Offer { until, kept });
+        if let Some(waiter) = self.queue.waiter(number) {
+            let push = Push::Offered(waiter.nonce(), OFFER_MS);
+            step.push(waiter, push);
+        }
+    }
+
+    fn unkeep(&mut self, kept: &[(PoolIndex, u32)]) {
+        for (pool, seats) in kept {
+            self.state.unkeep(*pool, *seats);
+        }
+    }
+
+    /// Nobody further back can be served: each pool is kept for somebody in front, or has fewer seats
+    /// free than anybody asks for.
+    fn is_shut(&self, step: &Step, index: LineIndex) -> bool {
+        let line = self.queue.line(index);
+        let mut open = self
+            .state
+            .serving(&line.key)
+            .iter()
+            .filter(|pool| {
+                let pool = self.state.pool(**pool);
+                self.why_closed(step, pool, None).is_none()
+            })
+            .peekable();
+        open.peek().is_some()
+            && open.all(|pool| {
+                line.is_blocked(*pool) || self.state.pool(*pool).free() < line.fewest_seats()
+            })
+    }
+
+    /// Whether this pool would do if all its seats were free.
+    fn can_serve(&self, step: &Step, pool: PoolIndex, checkout: &Checkout) -> bool {
+        let pool = self.state.pool(pool);
+        let is_large = pool
+            .seats_and_overdraft()
+            .is_none_or(|seats| u64::from(checkout.seats) <= seats);
+        is_large && self.why_closed(step, pool, checkout.version).is_none()
+    }
+
+    /// Whether smaller requests pass those that have no room, by policy.
+    fn backfill(&self, key: &FeatureKey) -> bool {
+        !self.policy.queue.is_empty() && self.policy.backfill(&self.state.feature_path(key))
+    }
+}
+
+/// What a "no" means for a waiter.
+enum After {
+    Wait,
+    PassOver,
+    GoAway,
+}
+
+fn after(code: RefusalCode) -> After {
+    match code {
+        // Its own seats, leases or time have to come first.
+        RefusalCode::MaximumReached
+        | RefusalCode::CoolingDown
+        | RefusalCode::TooManyLeases
+        | RefusalCode::Evicted => After::PassOver,
+        RefusalCode::UnknownFeature
+        | RefusalCode::TooManySeats
+        | RefusalCode::VersionNotServed
+        | RefusalCode::LicenseExpired
+        | RefusalCode::NoLicense
+        | RefusalCode::Denied
+        | RefusalCode::NotAdmitted
+        | RefusalCode::NotEnrolled
+        | RefusalCode::BadRequest => After::GoAway,
+        _ => After::Wait,
+    }
+}

@@ -1,0 +1,256 @@
+//! The queue (L9): who waits, who is offered a seat, and what waiters are told.
+
+use usher_protocol::wire::Place;
+
+use super::*;
+use crate::record::What;
+
+/// Seats of `solver`, all out to client 10.
+fn full(seats: u8) -> (World, Vec<Lease>) {
+    let mut world = World::with_seats(u32::from(seats));
+    let leases = (1..=seats).map(|nonce| world.checkout(10, nonce).unwrap().lease);
+    let leases = leases.collect();
+    (world, leases)
+}
+
+fn position(answer: &Answer) -> u32 {
+    match answer {
+        Answer::Queued(place) => place.position,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn place(position: u32, waiting: u32) -> Place {
+    Place {
+        position,
+        waiting,
+        expected_ms: None,
+    }
+}
+
+impl World {
+    fn give_back(&mut self, client: u8, lease: &Lease, nonce: u8) {
+        self.release(client, lease, nonce, link(nonce, 200))
+            .unwrap();
+    }
+
+    /// Who was pushed what since the last time, by the number of the client.
+    fn news(&mut self) -> Vec<(u8, Push)> {
+        let pushes = std::mem::take(&mut self.pushes);
+        let news = pushes.into_iter();
+        news.map(|(ConnectionId(client), push)| (u8::try_from(client).unwrap(), push))
+            .collect()
+    }
+
+    fn offered(&self) -> u64 {
+        self.engine
+            .state
+            .pools()
+            .map(|(_, pool)| pool.offered)
+            .sum()
+    }
+
+    fn disconnect(&mut self, client: u8, orderly: bool) {
+        self.input(Input::Disconnected {
+            connection: ConnectionId(u64::from(client)),
+            orderly,
+        });
+    }
+}
+
+fn nonce(byte: u8) -> Nonce {
+    Nonce([byte; 16])
+}
+
+fn offer(byte: u8) -> Push {
+    Push::Offered(nonce(byte), DurationMs::seconds(30))
+}
+
+#[test]
+fn l9_a_checkout_that_waits_gets_a_place_and_then_an_offer() {
+    let (mut world, leases) = full(1);
+    assert_eq!(position(&world.wait(11, 21)), 1);
+    assert_eq!(position(&world.wait(12, 22)), 2);
+    assert_eq!(world.status().pools[0].view.queued, 2);
+    world.pass(5000);
+    world.give_back(10, &leases[0], 1);
+    assert_eq!(
+        world.news(),
+        [(11, offer(21)), (12, Push::Queued(nonce(22), place(1, 1)))]
+    );
+    let pool = &world.status().pools[0];
+    assert_eq!((pool.view.out, pool.offered, pool.view.kept), (0, 1, 1));
+    // What is offered is nobody else's.
+    refused(world.checkout(13, 23), RefusalCode::NoSeat);
+    let promise = world.checkout_with(
+        11,
+        Checkout {
+            wait: true,
+            ..wants(21)
+        },
+    );
+    assert_eq!(promise.unwrap().seats_out, 1);
+    assert_eq!(world.offered(), 0);
+    let granted = world
+        .events
+        .iter()
+        .rev()
+        .find_map(|event| match &event.what {
+            What::Granted(lease) => Some(lease),
+            _ => None,
+        });
+    assert_eq!(granted.unwrap().waited_ms, DurationMs(5000));
+}
+
+#[test]
+fn l9_an_offer_not_claimed_goes_to_the_next() {
+    let (mut world, leases) = full(1);
+    world.wait(11, 21);
+    world.wait(12, 22);
+    world.give_back(10, &leases[0], 1);
+    world.news();
+    world.run(29_999);
+    assert_eq!(world.news(), []);
+    world.run(1);
+    let news = world.news();
+    assert!(
+        matches!(
+            &news[..],
+            [(11, Push::Dismissed(gone, refusal)), (12, Push::Offered(next, _))]
+                if *gone == nonce(21) && *next == nonce(22) && refusal.code == RefusalCode::NoSeat
+        ),
+        "{news:?}"
+    );
+    assert!(matches!(
+        world.events.last().unwrap().what,
+        What::GaveUp {
+            waited_ms: DurationMs(30_000),
+            ..
+        }
+    ));
+    // Who missed it stands at the end.
+    assert_eq!(position(&world.wait(11, 21)), 1);
+    world.checkout(12, 22).unwrap();
+    assert_eq!(world.offered(), 0);
+}
+
+#[test]
+fn l9_nobody_passes_who_did_not_wait() {
+    let (mut world, leases) = full(2);
+    let two = |nonce| Checkout {
+        seats: 2,
+        ..wants(nonce)
+    };
+    assert_eq!(position(&world.wait_with(11, two(21))), 1);
+    world.give_back(10, &leases[0], 1);
+    // One is free and kept for the one who needs two.
+    let refusal = refused(world.checkout(12, 22), RefusalCode::NoSeat);
+    assert!(refusal.detail.contains("1 wait"), "{}", refusal.detail);
+    assert!(refusal.detail.contains("--wait"), "{}", refusal.detail);
+    assert_eq!(position(&world.wait(13, 23)), 2);
+    world.give_back(10, &leases[1], 2);
+    assert_eq!(
+        world.news(),
+        [(11, offer(21)), (13, Push::Queued(nonce(23), place(1, 1)))]
+    );
+    world.wait_with(11, two(21));
+    assert_eq!(world.seats_out(), 2);
+}
+
+#[test]
+fn l9_when_the_head_leaves_the_seats_it_kept_go_on() {
+    let (mut world, leases) = full(2);
+    world.wait_with(
+        11,
+        Checkout {
+            seats: 2,
+            ..wants(21)
+        },
+    );
+    world.wait(12, 22);
+    world.give_back(10, &leases[0], 1);
+    assert_eq!(world.news(), []);
+    assert!(matches!(
+        world.client(11, ClientAsk::Leave(nonce(21))),
+        Answer::Left
+    ));
+    assert!(matches!(
+        world.client(11, ClientAsk::Leave(nonce(21))),
+        Answer::Left
+    ));
+    assert_eq!(world.news(), [(12, offer(22))]);
+    world.checkout(12, 22).unwrap();
+    // Nobody waits any more: the rest is everybody's.
+    world.give_back(10, &leases[1], 2);
+    world.checkout(13, 23).unwrap();
+}
+
+#[test]
+fn l9_a_repeat_keeps_its_place_and_moves_to_the_new_connection() {
+    let (mut world, leases) = full(1);
+    world.wait(11, 21);
+    world.wait(12, 22);
+    world.disconnect(11, false);
+    world.run(59_999);
+    assert_eq!(position(&world.wait(11, 21)), 1);
+    world.run(60_001);
+    world.give_back(10, &leases[0], 1);
+    assert_eq!(world.news()[0], (11, offer(21)));
+    let other = Checkout {
+        seats: 2,
+        ..wants(22)
+    };
+    let answer = world.client(12, ClientAsk::Checkout(other));
+    refused(promised(answer), RefusalCode::NonceReused);
+}
+
+#[test]
+fn l9_who_is_cut_off_keeps_its_place_for_a_minute() {
+    let (mut world, leases) = full(1);
+    world.wait(11, 21);
+    world.wait(12, 22);
+    world.disconnect(11, false);
+    world.run(60_000);
+    assert_eq!(world.news(), [(12, Push::Queued(nonce(22), place(1, 1)))]);
+    world.give_back(10, &leases[0], 1);
+    assert_eq!(world.news(), [(12, offer(22))]);
+}
+
+#[test]
+fn l9_an_offer_to_one_that_is_cut_off_runs_its_time() {
+    let (mut world, leases) = full(1);
+    world.wait(11, 21);
+    world.disconnect(11, false);
+    world.run(59_000);
+    world.give_back(10, &leases[0], 1);
+    assert_eq!((world.news(), world.offered()), (vec![], 1));
+    world.run(29_000);
+    world.checkout(11, 21).unwrap();
+    assert_eq!((world.seats_out(), world.offered()), (1, 0));
+}
+
+#[test]
+fn l9_an_orderly_end_leaves_at_once() {
+    let (mut world, leases) = full(1);
+    world.wait(11, 21);
+    world.wait(12, 22);
+    world.give_back(10, &leases[0], 1);
+    world.news();
+    world.pass(1000);
+    world.disconnect(11, true);
+    assert_eq!(world.news(), [(12, offer(22))]);
+    assert!(matches!(
+        world.events.last().unwrap().what,
+        What::GaveUp { .. }
+    ));
+}
+
+#[test]
+fn l9_expiry_serves_those_who_wait_before_those_who_come() {
+    let (mut world, _) = full(1);
+    world.wait(11, 21);
+    world.pass(R + G);
+    // The same step that takes the seat back offers it.
+    refused(world.checkout(12, 22), RefusalCode::NoSeat);
+    assert_eq!(world.news(), [(11, offer(21))]);
+}
