@@ -1,7 +1,7 @@
 //! What a policy file may say, and how it is told what it may not.
 
 mod contradictions;
-
+mod docs;
 mod faults;
 mod meaning;
 
