@@ -191,6 +191,13 @@ fn misshapen(keyword: &str) -> String {
     format!("no keyword of FlexNet's options files{hint}")
 }
 
+/// Every keyword there is, whatever becomes of it.
+#[cfg(test)]
+pub(super) fn keywords() -> impl Iterator<Item = &'static str> {
+    let without = WITHOUT_EQUAL.iter().flat_map(|(words, _)| words.iter());
+    SHAPES.iter().map(|(word, _)| word).chain(without).copied()
+}
+
 const SHAPES: &[(&str, &str)] = &[
     ("GROUP", "NAME USER…"),
     ("USER_GROUP", "NAME USER…"),

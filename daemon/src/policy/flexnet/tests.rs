@@ -65,7 +65,7 @@ EXCLUDE_BORROW Solver GROUP students
 #[test]
 fn an_options_file_becomes_a_policy_that_says_where_each_rule_is_from() {
     insta::assert_snapshot!(converted(SITE).policy, @r#"
-    # Converted from a FlexNet options file: 21 lines whole, 0 remarks (at the end).
+    # Converted from a FlexNet options file: 21 lines.
 
     # from lines 4, 6
     [groups."students"]
@@ -306,6 +306,23 @@ fn every_line_that_does_not_map_says_why() {
     2: RESERVE: 3 seats are reserved and not 5: the MAX of line 3 lets them have no more
     4: `*` has `*` or `?`, which match only themselves there and other characters here; if a pattern was meant, write it by hand
     ");
+}
+
+#[test]
+fn every_keyword_stands_in_the_page_for_those_who_come() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/coming-from.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for word in statement::keywords() {
+        let family = match word.split_once('_') {
+            Some(("ACTIVATION", _)) => "`ACTIVATION_*`",
+            Some((_, "ENTITLEMENT")) => "`*_ENTITLEMENT`",
+            _ => word,
+        };
+        assert!(
+            page.contains(&format!("`{}", family.trim_matches('`'))),
+            "{word} is missing"
+        );
+    }
 }
 
 #[test]

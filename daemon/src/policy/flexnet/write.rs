@@ -17,7 +17,7 @@ pub(super) fn text(plan: &Plan, lines: usize, remarks: &[Remark]) -> String {
         count => format!("; what is not, is told at the end ({count})"),
     };
     out.comment(&format!(
-        "Converted from a FlexNet options file: {lines} lines as they were{not}."
+        "Converted from a FlexNet options file: {lines} lines{not}."
     ));
     plan.groups.iter().for_each(|group| out.group(group));
     for (feature, names) in &plan.deny {
