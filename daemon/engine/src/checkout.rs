@@ -215,11 +215,13 @@ impl Engine {
         let grouping = terms.map_or(Grouping::Process, |it| it.grouping);
         let share = ShareKey::of(grouping, Some(caller.client), &checkout.holder);
         let overdraft_seats = pool.overdraft_of(share.as_ref(), checkout.seats);
+        let joined = pool.share(share.as_ref()).and_then(|it| it.sum().standing);
         let key = &pool.key;
         LeaseRecord {
             waited_ms: DurationMs::ZERO,
             borrowed: None,
             grouping,
+            share_since: joined.map_or(id, |share| share.since),
             overdraft_seats,
             id,
             root: key.root,

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use usher_protocol::{
     documents::license::{Feature, VerifiedLicense},
-    ids::{Fingerprint, LeaseId},
+    ids::Fingerprint,
     names::{FeatureName, LicenseId},
     wire::{Checkout, Environment},
 };
@@ -14,7 +14,7 @@ use usher_protocol::{
 use crate::{
     flow::Flow,
     overcommit::Excess,
-    share::{Part, Share, ShareChange, ShareKey, Sum},
+    share::{Part, Share, ShareChange, ShareKey, Standing, Sum},
 };
 
 /// Where a pool stands in [`crate::state::State`]; stable within one life.
@@ -215,10 +215,10 @@ impl Pool {
         self.count(before, after)
     }
 
-    /// Whether the renewals of a share of this age are refused because more is out than may be (L7).
-    pub(crate) fn refuses(&self, oldest: LeaseId) -> bool {
+    /// Whether the renewals of a share are refused because more is out than may be (L7).
+    pub(crate) fn refuses(&self, share: Standing) -> bool {
         let excess = self.excess.as_ref();
-        excess.is_some_and(|excess| excess.refuses(oldest))
+        excess.is_some_and(|excess| excess.refuses(share.since))
     }
 
     /// Seats out as the wire has them.
@@ -240,8 +240,8 @@ impl Pool {
             .as_mut()
             .filter(|_| change.before != change.after)
         {
-            before.standing.map(|it| excess.remove(it.oldest));
-            after.standing.map(|it| excess.add(it.oldest, it.seats));
+            before.standing.map(|it| excess.remove(it.since));
+            after.standing.map(|it| excess.add(it.since, it.seats));
         }
         change
     }

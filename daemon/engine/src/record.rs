@@ -84,6 +84,9 @@ pub struct LeaseRecord {
     pub forked: bool,
     /// What shares its seats, as its license said at the grant.
     pub grouping: Grouping,
+    /// The lease that opened the share which it joined, itself where it opened one. A share is as old
+    /// as that, also when its first lease is over: no share overtakes another (L7).
+    pub share_since: LeaseId,
     /// How many of its seats were overdraft at the grant.
     pub overdraft_seats: u32,
     /// How long its holder stood in the queue for it (L9).

@@ -188,7 +188,7 @@ impl Engine {
         let pool = self.state.pool(entry.pool);
         let right = self.terms_for_renewal(step, entry, wish)?;
         let share = self.state.standing(id);
-        if share.is_some_and(|share| pool.refuses(share.oldest)) {
+        if share.is_some_and(|share| pool.refuses(share)) {
             return Err(Self::overcommitted(pool));
         }
         Ok(right)

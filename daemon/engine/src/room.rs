@@ -142,8 +142,8 @@ fn closes(pool: &Pool, share: &Share) -> Option<Why> {
     if share.is_evicted() {
         return Some(Why::Evicted);
     }
-    let oldest = share.sum().standing?.oldest;
-    pool.refuses(oldest).then_some(Why::Overcommitted)
+    let standing = share.sum().standing?;
+    pool.refuses(standing).then_some(Why::Overcommitted)
 }
 
 fn beyond(share: Option<&Share>, seats: u32) -> u32 {

@@ -51,6 +51,8 @@ impl ShareKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Part {
     pub(crate) lease: LeaseId,
+    /// The lease that opened the share.
+    pub(crate) since: LeaseId,
     pub(crate) seats: u32,
     pub(crate) borrowed: Option<Borrowed>,
     pub(crate) evicted: bool,
@@ -66,7 +68,7 @@ impl Part {
 #[derive(Debug, Default)]
 pub(crate) struct Share {
     /// Those that count against the pool, the oldest first.
-    by_age: BTreeSet<LeaseId>,
+    by_age: BTreeSet<(LeaseId, LeaseId)>,
     by_seats: BTreeSet<(u32, LeaseId)>,
     borrowed: BTreeSet<(u32, LeaseId)>,
     /// Those that count against the signed allowance instead (L10).
@@ -85,7 +87,7 @@ impl Share {
             self.written_off.insert(sized);
             return;
         }
-        self.by_age.insert(part.lease);
+        self.by_age.insert((part.since, part.lease));
         self.by_seats.insert(sized);
         if part.borrowed.is_some() {
             self.borrowed.insert(sized);
@@ -95,7 +97,7 @@ impl Share {
     /// A lease is over, or counts otherwise from now on.
     pub(crate) fn leave(&mut self, part: Part) {
         let sized = (part.seats, part.lease);
-        self.by_age.remove(&part.lease);
+        self.by_age.remove(&(part.since, part.lease));
         self.by_seats.remove(&sized);
         self.borrowed.remove(&sized);
         self.written_off.remove(&sized);
@@ -104,7 +106,8 @@ impl Share {
 
     /// What it costs.
     pub(crate) fn sum(&self) -> Sum {
-        let standing = |oldest: &LeaseId| Standing {
+        let standing = |(since, oldest): &(LeaseId, LeaseId)| Standing {
+            since: *since,
             oldest: *oldest,
             seats: largest(&self.by_seats),
         };
@@ -128,7 +131,8 @@ impl Share {
     /// Its leases, those that count against the pool first.
     pub(crate) fn leases(&self) -> impl Iterator<Item = LeaseId> + '_ {
         let written_off = self.written_off.iter().map(|(_, lease)| *lease);
-        self.by_age.iter().copied().chain(written_off)
+        let counting = self.by_age.iter().map(|(_, lease)| *lease);
+        counting.chain(written_off)
     }
 
     /// How many leases count against the pool.
@@ -159,6 +163,7 @@ impl Sum {
         }
         Self {
             standing: Some(Standing {
+                since: part.since,
                 oldest: part.lease,
                 seats: part.seats,
             }),
@@ -173,10 +178,13 @@ impl Sum {
     }
 }
 
-/// A share with seats out. Its holder, for the rules of a policy, is that of its oldest lease, and so
-/// is its age (L7).
+/// A share with seats out. Its holder, for the rules of a policy, is that of its oldest live lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standing {
+    /// The lease that opened it, live or not: its age (L7). Were its age that of its oldest live lease,
+    /// it would grow younger as that one ends, and another share would be renewed in its place while
+    /// this one is still believed in.
+    pub(crate) since: LeaseId,
     pub(crate) oldest: LeaseId,
     pub(crate) seats: u32,
 }
@@ -198,12 +206,18 @@ mod tests {
 
     use super::*;
 
+    const FIRST: LeaseId = LeaseId {
+        epoch: Epoch(1),
+        commit: Commit(1),
+    };
+
     fn part(number: u64, seats: u32) -> Part {
         Part {
             lease: LeaseId {
                 epoch: Epoch(1),
                 commit: Commit(number),
             },
+            since: FIRST,
             seats,
             borrowed: None,
             evicted: false,
@@ -211,13 +225,14 @@ mod tests {
     }
 
     #[test]
-    fn a_share_costs_its_largest_lease_and_is_as_old_as_its_oldest() {
+    fn a_share_costs_its_largest_lease_and_is_as_old_as_the_one_that_opened_it() {
         let mut share = Share::default();
         for it in [part(2, 3), part(1, 1), part(3, 2)] {
             share.enter(it);
         }
         let standing = |share: &Share| {
             let standing = share.sum().standing;
+            assert!(standing.is_none_or(|it| it.since == FIRST));
             standing.map(|it| (it.oldest.commit.0, it.seats))
         };
         assert_eq!(standing(&share), Some((1, 3)));

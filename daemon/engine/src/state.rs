@@ -51,6 +51,7 @@ pub(crate) struct LeaseEntry {
     pub(crate) evicted: Option<Box<str>>,
     pub(crate) forked: bool,
     pub(crate) grouping: Grouping,
+    pub(crate) share_since: LeaseId,
     pub(crate) overdraft_seats: u32,
     pub(crate) waited_ms: DurationMs,
     pub(crate) borrowed: Option<Borrowed>,
@@ -71,6 +72,7 @@ impl LeaseEntry {
     fn part(&self, lease: LeaseId) -> Part {
         Part {
             lease,
+            since: self.share_since,
             seats: self.seats,
             borrowed: self.borrowed,
             evicted: self.evicted.is_some(),
@@ -233,6 +235,7 @@ impl State {
             waited_ms: entry.waited_ms,
             borrowed: entry.borrowed,
             grouping: entry.grouping,
+            share_since: entry.share_since,
             overdraft_seats: entry.overdraft_seats,
             id,
             root: key.root,
@@ -399,7 +402,7 @@ impl State {
             let mut excess = Excess::default();
             standings
                 .filter_map(|sum| sum.standing)
-                .for_each(|it| excess.add(it.oldest, it.seats));
+                .for_each(|it| excess.add(it.since, it.seats));
             excess
         });
         excess.settle(seats_over);
@@ -427,6 +430,7 @@ fn entry_of(record: &LeaseRecord, pool: PoolIndex) -> LeaseEntry {
         evicted: record.evicted.as_deref().map(Box::from),
         forked: record.forked,
         grouping: record.grouping,
+        share_since: record.share_since,
         overdraft_seats: record.overdraft_seats,
         waited_ms: record.waited_ms,
         borrowed: record.borrowed,

@@ -109,6 +109,7 @@ impl Engine {
                 written_off: false,
             }),
             grouping: lease.grouping,
+            share_since: lease.id,
             overdraft_seats: 0,
             id: lease.id,
             root: lease.root,

@@ -37,6 +37,10 @@ fn lease() -> LeaseRecord {
         evicted: Some("maintenance".to_owned()),
         forked: true,
         grouping: Grouping::User,
+        share_since: LeaseId {
+            epoch: Epoch(0x6921_0abc),
+            commit: Commit(12),
+        },
         overdraft_seats: 1,
         waited_ms: DurationMs::seconds(90),
         borrowed: None,

@@ -208,7 +208,7 @@ fn l7_an_overcommitted_pool_refuses_the_newest_shares_as_a_whole() {
         );
     }
     // What fits into a share that stays takes no seat; one that is to go takes nobody in.
-    world.checkout(10, 6).unwrap();
+    let joined = world.checkout(10, 6).unwrap().lease;
     refused(world.checkout(11, 7), RefusalCode::Overcommitted);
     refused(world.checkout(13, 8), RefusalCode::Overcommitted);
     assert_eq!(world.seats_out(), 3, "nothing is cut");
@@ -217,13 +217,19 @@ fn l7_an_overcommitted_pool_refuses_the_newest_shares_as_a_whole() {
         world.renew(11, &middle_too, 5, link(5, 9)),
         RefusalCode::Overcommitted,
     );
-    // The oldest lease of the oldest share ends: its age is now that of the next one.
+    // The oldest lease of the oldest share ends, and the share is as old as ever: those who were
+    // renewed go on to be, or two shares could believe in one seat.
     release(&mut world, 10, &old, 1);
+    world.renew(10, &newest, 4, link(9, 8)).unwrap();
+    release(&mut world, 12, &new, 3);
     refused(
-        world.renew(10, &newest, 4, link(9, 8)),
+        world.renew(11, &middle, 2, link(2, 9)),
         RefusalCode::Overcommitted,
     );
-    release(&mut world, 12, &new, 3);
+    world.restart();
+    world.renew(10, &newest, 4, link(8, 7)).unwrap();
+    world.release(10, &newest, 4, link(7, 6)).unwrap();
+    release(&mut world, 10, &joined, 6);
     world.renew(11, &middle, 2, link(2, 9)).unwrap();
     world.renew(11, &middle_too, 5, link(5, 9)).unwrap();
 }

@@ -135,6 +135,10 @@ fn lease() -> LeaseRecord {
         evicted: None,
         forked: false,
         grouping: Grouping::Process,
+        share_since: LeaseId {
+            epoch: Epoch(5),
+            commit: Commit(44),
+        },
         overdraft_seats: 0,
         waited_ms: DurationMs::ZERO,
         borrowed: None,
