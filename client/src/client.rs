@@ -12,6 +12,7 @@ pub use checkout_all::CheckoutAllBuilder;
 pub use holder::local_holder;
 
 use crate::{
+    borrow::{self, BorrowBuilder, Borrowed, Use},
     config::Config,
     connection::{Connection, Server, kind},
     discover::Budget,
@@ -43,6 +44,7 @@ pub struct Client {
     handle: Handle,
     environment: Environment,
     holder: Holder,
+    paths: Paths,
 }
 
 impl Client {
@@ -89,6 +91,13 @@ impl Client {
     /// that is gone acknowledges nothing.
     pub async fn settled(&self) {
         self.handle.settled().await;
+    }
+
+    /// Seats of a feature for off-line use, kept in a file of this user's: awaited, they are on disk.
+    /// `length` is bounded by license and policy (L10).
+    pub fn borrow(&self, feature: &str, length: Duration) -> BorrowBuilder {
+        let length = milliseconds(length);
+        BorrowBuilder::new(self, &self.paths, &self.holder, feature, length)
     }
 
     /// What the server serves of this vendor, and how much of it is free.
@@ -226,24 +235,49 @@ impl Builder {
     pub async fn connect(self) -> Result<Client, Error> {
         let environment = self.environment;
         let holder = self.holder.clone().unwrap_or_else(local_holder);
-        let (handle, connected) = driver::start(self.setup()?)?;
+        let setup = self.setup()?;
+        let paths = setup.paths.clone();
+        let (handle, connected) = driver::start(setup)?;
         connected.await.map_err(|_| driver::ended())??;
         Ok(Client {
             handle,
             environment,
             holder,
+            paths,
         })
     }
 
-    fn setup(self) -> Result<Setup, Error> {
-        let paths = match self.paths {
-            Some(paths) => paths,
+    /// A borrowed seat that stands and that no other process uses (L10). Asks no server.
+    ///
+    /// # Errors
+    /// As [`crate::borrow::borrowed`].
+    pub fn borrowed(&self, wanted: &Use) -> Result<Borrowed, Error> {
+        let (paths, key) = self.identity()?;
+        let holder = self.holder.clone().unwrap_or_else(local_holder);
+        let place = borrow::Place {
+            root: self.root,
+            ours: PublicKey::from(&key),
+            environment: self.environment,
+            paths: &paths,
+            display: holder.display.as_deref(),
+        };
+        Ok(place.open(wanted)?)
+    }
+
+    fn identity(&self) -> Result<(Paths, SigningKey), Error> {
+        let paths = match &self.paths {
+            Some(paths) => paths.clone(),
             None => Paths::from_environment()?,
         };
-        let key = match self.key {
-            Some(key) => key,
+        let key = match &self.key {
+            Some(key) => key.clone(),
             None => ClientIdentity::load_or_create(&paths)?,
         };
+        Ok((paths, key))
+    }
+
+    fn setup(self) -> Result<Setup, Error> {
+        let (paths, key) = self.identity()?;
         let config = if self.surroundings {
             Config::load(&paths)?
         } else {

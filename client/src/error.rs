@@ -2,6 +2,7 @@
 //! Also decides the command's exit code for each. Must not hide what a server said.
 
 use crate::{
+    borrow::BorrowError,
     clock::AlarmError,
     config::ConfigError,
     connection::{CallError, ConnectError},
@@ -51,6 +52,8 @@ pub enum Error {
     Untrusted(String),
     /// A lease file cannot be used; why.
     LeaseFile(String),
+    /// No borrowed seat can be used; why (L10).
+    Borrow(BorrowError),
     /// This process lacks what the library needs once; what.
     Local(String),
 }
@@ -103,6 +106,7 @@ impl Error {
             Self::WaitedInVain(_) => exit::NO_SEAT,
             Self::Refused(refusal) => refusal_exit(refusal),
             Self::Untrusted(_) => exit::REFUSED,
+            Self::Borrow(error) => error.exit_code(),
         }
     }
 
@@ -136,6 +140,7 @@ impl Error {
             Self::LeaseFile(_) => "see `usher status` for the leases of this machine".into(),
             Self::Local(_) => "close other programs or raise their limits, then try again".into(),
             Self::Configuration(_) => "correct the file".into(),
+            Self::Borrow(error) => return error.next_step().map(str::to_owned),
             Self::Address(_)
             | Self::Paths(_)
             | Self::Key(_)
@@ -168,6 +173,7 @@ impl fmt::Display for Error {
             Self::NoAnswer(text) => write!(f, "the server does not answer: {text}"),
             Self::Untrusted(text) => write!(f, "the server's answer cannot be believed: {text}"),
             Self::LeaseFile(text) => write!(f, "lease file: {text}"),
+            Self::Borrow(error) => write!(f, "{error}"),
         }?;
         match self.next_step() {
             Some(step) => write!(f, "\nnext: {step}"),
@@ -295,6 +301,7 @@ macro_rules! from {
 from! {
     VendorKeyError => Error::VendorKey,
     NameError => Error::Name,
+    BorrowError => Error::Borrow,
     PathError => |error| Error::Paths(Arc::new(error)),
     KeyFileError => |error| Error::Key(Arc::new(error)),
     ConfigError => |error| Error::Configuration(Arc::new(error)),

@@ -7,9 +7,10 @@
 pub use usher_protocol::documents::lease_file::{Proven, VerifyError};
 
 use crate::{
+    borrow::{BorrowError, Gate},
     client::Client,
     clock::Clock,
-    connection::{Connection, Endorsed},
+    connection::{CALL_MS_MAX, Connection, Endorsed, kind},
     driver::fresh,
     error::Error,
     paths::files::{self, FileLock, lock_beside},
@@ -29,8 +30,20 @@ use usher_protocol::{
     limits::{LEASE_MS_MAX, LEASE_MS_MIN_TEST},
     refusal::{Refusal, RefusalCode},
     time::{DurationMs, Now},
-    wire::{Attach, Link, Release, Request},
+    wire::{Attach, Link, Release, Reply, Request},
 };
+
+/// What became of seats that were given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenBack {
+    /// They are free.
+    Free,
+    /// They were borrowed, and the license does not lend such seats anew at once: they come back after
+    /// this long (L10).
+    Later(DurationMs),
+    /// The lease was over already.
+    Over,
+}
 
 /// A lease on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +121,39 @@ impl LeaseFile {
         })
     }
 
+    /// What a borrow brought, not stored yet (L10).
+    pub(crate) async fn of_borrow(
+        path: &Path,
+        connection: &Connection,
+        secret: StoredSecret,
+        c0: Now,
+        granted: Granted,
+    ) -> Result<Self, Error> {
+        let right = Right {
+            since: c0,
+            length: granted.length,
+        };
+        let mut file = Self::of(path, connection, Held { right, granted }).await?;
+        file.written.secret = Some(secret);
+        Ok(file)
+    }
+
+    /// Every lease file of a directory; what is none is passed over.
+    pub(crate) fn all(directory: &Path) -> Vec<Self> {
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        let mut paths: Vec<PathBuf> = entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|it| it == "lease"))
+            .collect();
+        paths.sort();
+        let load = |path: &PathBuf| {
+            Self::load(path)
+                .inspect_err(|error| tracing::warn!(%error, "passed over"))
+                .ok()
+        };
+        paths.iter().filter_map(load).collect()
+    }
+
     /// Reads a lease file; nothing in it is believed yet.
     ///
     /// # Errors
@@ -153,9 +199,32 @@ impl LeaseFile {
         self.written.verify(root, ours)
     }
 
+    /// Whether it was borrowed for off-line use (L10).
+    pub fn is_borrowed(&self) -> bool {
+        self.lease.borrowed
+    }
+
+    /// Whether its return was begun: nobody may use it any more, whether or not the server heard of it.
+    pub(crate) fn is_returning(&self) -> bool {
+        let under_way = |secret: StoredSecret| secret.under_way.is_some();
+        self.lease.borrowed && self.written.secret.is_some_and(under_way)
+    }
+
+    /// Writes the lease to `path` without its secrets.
+    pub(crate) fn show_at(&self, path: &Path) -> Result<(), Error> {
+        let mut shown = self.clone();
+        path.clone_into(&mut shown.path);
+        shown.written.secret = None;
+        shown.store()
+    }
+
     /// What is left of the right at `now`: nothing once a clock says that it is over, or after a
-    /// reboot (L1).
+    /// reboot (L1). What is borrowed runs by the wall clock alone (L10); whether that clock is believed
+    /// is [`crate::marks`]' question.
     pub fn left(&self, now: Now) -> DurationMs {
+        if self.lease.borrowed {
+            return self.lease.left(now.wall);
+        }
         let StoredRight {
             since,
             length,
@@ -186,12 +255,18 @@ impl LeaseFile {
         Ok(())
     }
 
-    /// Extends the lease and writes the file anew.
+    /// Extends the lease and writes the file anew. A borrowed one is not extended (L10).
     ///
     /// # Errors
     /// [`Error::Refused`] with the server's reason; [`Error::NoAnswer`] or [`Error::Untrusted`] when
     /// its answer does not come or cannot be believed; [`Error::LeaseFile`].
     pub async fn renew(&mut self, client: &Client) -> Result<(), Error> {
+        if self.lease.borrowed {
+            return Err(Error::Refused(Box::new(Refusal::new(
+                RefusalCode::LeaseBorrowed,
+                "a borrowed lease runs to its end; `usher return` it and borrow anew",
+            ))));
+        }
         let _turn = self.take_turn().await?;
         let (nonce, link) = self.begin_step()?;
         let ask = self.ask();
@@ -215,24 +290,48 @@ impl LeaseFile {
     /// Gives the seats back and removes the file. A lease that is over already is no error.
     ///
     /// # Errors
-    /// As [`LeaseFile::renew`].
-    pub async fn release(mut self, client: &Client) -> Result<(), Error> {
+    /// As [`LeaseFile::renew`], and [`Error::Borrow`] while a process uses what was borrowed.
+    pub async fn release(mut self, client: &Client) -> Result<GivenBack, Error> {
+        let connection = connection(client).await?;
         let _turn = self.take_turn().await?;
+        // Nobody may begin to use it meanwhile.
+        let gate = self.gate()?;
         let (nonce, link) = self.begin_step()?;
         let request = Request::Release(Release {
             lease: self.lease.id,
             nonce,
             link,
         });
-        let connection = connection(client).await?;
-        match connection.ask_within(&self.ask(), request).await? {
-            Answer::Released => {}
-            Answer::Refused(refusal) if is_over(&refusal) => {}
-            Answer::Refused(refusal) => return Err(Error::Refused(refusal)),
-            Answer::Unusable(reason, _) => return Err(Error::Untrusted(reason)),
-            _ => return Err(Error::Untrusted("no release".to_owned())),
+        let given_back = match connection.call_within(request, CALL_MS_MAX).await? {
+            Reply::Released => GivenBack::Free,
+            Reply::Returned(later) => GivenBack::Later(later),
+            Reply::Refused(refusal) if is_over(&refusal) => GivenBack::Over,
+            Reply::Refused(refusal) => return Err(Error::Refused(Box::new(refusal))),
+            other => {
+                let what = kind(&other);
+                return Err(Error::Untrusted(format!("{what} instead of a release")));
+            }
+        };
+        self.forget()?;
+        if let Some(gate) = gate {
+            gate.remove();
         }
-        self.forget()
+        Ok(given_back)
+    }
+
+    fn gate(&self) -> Result<Option<Gate>, Error> {
+        if !self.lease.borrowed {
+            return Ok(None);
+        }
+        let gate = Gate::enter(&self.path).map_err(|error| failed(&self.path, &error))?;
+        match gate.is_idle() {
+            Ok(true) => Ok(Some(gate)),
+            Ok(false) => Err(Error::Borrow(BorrowError::InUse {
+                feature: self.lease.feature.clone(),
+                until: self.lease.not_after,
+            })),
+            Err(error) => Err(failed(&self.path, &error)),
+        }
     }
 
     /// Removes the file, whatever became of the lease.
@@ -318,7 +417,7 @@ impl LeaseFile {
         }
     }
 
-    fn store(&self) -> Result<(), Error> {
+    pub(crate) fn store(&self) -> Result<(), Error> {
         let text = self
             .written
             .to_text()

@@ -36,6 +36,7 @@
 //! has to prove a chain of signatures down from that root before it is told anything (T4).
 
 pub mod blocking;
+pub mod borrow;
 pub mod client;
 pub mod clock;
 pub mod config;

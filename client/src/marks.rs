@@ -1,5 +1,10 @@
 //! Decides whether a server's store went back in time, as far as this machine can know: the highest
-//! epoch seen for each license (L12). Must not decide what follows from it.
+//! epoch seen for each license (L12), and the latest time seen of each
+//! site that lent something for off-line use (L10). Must not decide what follows from it.
+
+mod wall;
+
+pub use wall::ClockError;
 
 use crate::paths::{Paths, files};
 use rustix::fs::{FlockOperation, flock};

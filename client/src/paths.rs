@@ -9,7 +9,7 @@ pub use machine::MachineId;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use usher_protocol::ids::{Fingerprint, LeaseId};
+use usher_protocol::ids::{Fingerprint, LeaseId, PublicKey};
 use usher_protocol::names::LicenseId;
 
 /// Names one directory of trusted roots that replaces both usual ones (tests, demonstrations).
@@ -135,7 +135,21 @@ impl Paths {
             .join(format!("{root}.server"))
     }
 
-    /// Leases checked out by command, for `renew`, `release` and `status`.
+    /// The latest time known of the clocks of this machine and of a site it borrowed from (L10).
+    #[must_use]
+    pub fn wall_mark(&self, site: &PublicKey) -> PathBuf {
+        self.machine_state()
+            .join("marks")
+            .join(format!("{}.wall", site.fingerprint()))
+    }
+
+    /// Borrows that were asked for and not answered yet, with their secret nonces (L5).
+    #[must_use]
+    pub fn borrow_directory(&self) -> PathBuf {
+        self.machine_state().join("borrows")
+    }
+
+    /// Leases checked out or borrowed by command, for `renew`, `release` and `status`.
     #[must_use]
     pub fn lease_directory(&self) -> PathBuf {
         self.machine_state().join("leases")

@@ -5,7 +5,7 @@ use super::{
     acquire::{self, Outcome, Terms},
     context::Context,
     failure::Failure,
-    leases, output, progress,
+    give_back, leases, output, progress,
 };
 use serde::Serialize;
 use std::{path::PathBuf, process::ExitCode};
@@ -51,7 +51,7 @@ pub(crate) struct ReleaseArgs {
     /// The lease: its id, or its file
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     lease: Option<String>,
-    /// Every lease that this user keeps on this machine
+    /// Every lease that this user keeps on this machine, but for what was borrowed
     #[arg(long)]
     all: bool,
 }
@@ -104,6 +104,10 @@ pub(crate) async fn release(context: &Context, args: ReleaseArgs) -> Result<Exit
 async fn release_all(context: &Context) -> Result<ExitCode, Failure> {
     let mut code = ExitCode::SUCCESS;
     for path in leases::all(context)? {
+        // What was borrowed may be wanted off line: `usher return` says which.
+        if LeaseFile::load(&path).is_ok_and(|file| file.is_borrowed()) {
+            continue;
+        }
         if let Err(failure) = release_one(context, path).await {
             code = failure.report();
         }
@@ -116,8 +120,8 @@ async fn release_one(context: &Context, path: PathBuf) -> Result<(), Failure> {
     let id = judged.file.lease().id;
     let connecting = leases::client_of(context, &judged);
     let client = progress::waiting(context, "looking for its server", connecting).await?;
-    judged.file.release(&client).await?;
-    context.say(&format!("released {id}"));
+    let given_back = judged.file.release(&client).await?;
+    context.say(&give_back::words(&id.to_string(), given_back));
     Ok(())
 }
 

@@ -38,6 +38,15 @@ impl Failure {
         ExitCode::from(self.code)
     }
 
+    pub(crate) fn code(&self) -> u8 {
+        self.code
+    }
+
+    /// The same failure, after something else that has to be known first.
+    pub(crate) fn after(self, first: &str, code: u8) -> Self {
+        Self::new(format!("{first}\nusher: {}", self.message), code)
+    }
+
     #[cfg(test)]
     pub(crate) fn message(&self) -> &str {
         &self.message

@@ -4,10 +4,11 @@
 use super::{context::Context, failure::Failure};
 use std::path::{Path, PathBuf};
 use usher_client::{
-    Client, Error, LeaseFile,
-    clock::{Clock, DurationMs},
+    Client, Error, LeaseFile, borrow,
+    clock::{Clock, DurationMs, local_rfc3339},
     error::exit,
     keyfile::ClientIdentity,
+    marks::Marks,
     protocol::{documents::lease_file::Proven, ids::PublicKey},
     trust::TrustedRoot,
 };
@@ -21,20 +22,31 @@ pub(crate) struct Judged {
     pub(crate) proof: Result<Proven, String>,
     /// What is left of the right on this machine.
     pub(crate) left: DurationMs,
+    /// Why this machine's clock is not believed about what was borrowed, if so (L10).
+    clock: Option<String>,
 }
 
 impl Judged {
     /// Why it is worth nothing here, if so.
     pub(crate) fn fault(&self) -> Option<(u8, String)> {
+        if let Some(fault) = self.not_ours() {
+            return Some(fault);
+        }
+        if self.left == DurationMs::ZERO {
+            return Some((exit::LOST, "the lease is over".to_owned()));
+        }
+        let clock = self.clock.clone();
+        clock.map(|reason| (exit::REFUSED, reason))
+    }
+
+    /// Why it is not genuine, or of another machine or user, if so.
+    pub(crate) fn not_ours(&self) -> Option<(u8, String)> {
         match &self.proof {
             Err(reason) => Some((exit::REFUSED, reason.clone())),
             Ok(proven) if !proven.is_ours => Some((
                 exit::REFUSED,
                 "wrong-device: the lease belongs to another machine or user (T6)".to_owned(),
             )),
-            Ok(_) if self.left == DurationMs::ZERO => {
-                Some((exit::LOST, "the lease is over".to_owned()))
-            }
             Ok(_) => None,
         }
     }
@@ -58,12 +70,41 @@ pub(crate) fn judge(context: &Context, path: &Path) -> Result<Judged, Failure> {
     let now = Clock::new().now();
     // The signed end bounds what the file says of itself.
     let left = file.left(now).min(file.lease().left(now.wall));
+    let clock = match &proof {
+        Ok(proven) if proven.lease.borrowed => {
+            let site = &proven.endorsement.site;
+            let marks = Marks::new(context.paths.clone());
+            marks.check_wall(site, proven.lease.issued, now.wall).err()
+        }
+        _ => None,
+    };
     Ok(Judged {
         file,
         trusted,
         proof,
         left,
+        clock: clock.map(|error| error.to_string()),
     })
+}
+
+/// Removes the file of a borrow of ours that is over, and says so. A lease that was checked out stays
+/// until it is released.
+pub(crate) fn removed_if_over(context: &Context, judged: &Judged) -> bool {
+    let Ok(proven) = &judged.proof else {
+        return false;
+    };
+    let is_over = judged.left == DurationMs::ZERO;
+    if !is_over || !proven.lease.borrowed || !proven.is_ours {
+        return false;
+    }
+    let marks = Marks::new(context.paths.clone());
+    borrow::discard(judged.file.clone(), &proven.endorsement.site, &marks);
+    context.say(&format!(
+        "the borrow of {} ended {}; its file is removed",
+        proven.lease.feature,
+        local_rfc3339(proven.lease.not_after)
+    ));
+    true
 }
 
 /// The file that a lease id or a path means.

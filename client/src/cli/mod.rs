@@ -2,12 +2,15 @@
 //! prints. Must not decide what the library decides: who is believed, whether a seat is ours.
 
 mod acquire;
+mod borrow;
 mod checkout;
 mod context;
 mod failure;
 mod features;
 mod find;
+mod give_back;
 mod leases;
+mod off_line;
 mod output;
 mod progress;
 mod run;
@@ -44,6 +47,10 @@ enum Verb {
     Renew(checkout::RenewArgs),
     /// Give back a lease that `checkout` took
     Release(checkout::ReleaseArgs),
+    /// Take seats home: a long lease that works with the network gone and the server off
+    Borrow(borrow::Args),
+    /// Give back early what `borrow` took
+    Return(give_back::Args),
     /// Show the leases that this user keeps on this machine
     Status(status::Args),
     /// Show every server that can be found, trusted or not
@@ -81,6 +88,8 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Checkout(args) => checkout::checkout(context, args).await,
         Verb::Renew(args) => checkout::renew(context, args).await,
         Verb::Release(args) => checkout::release(context, args).await,
+        Verb::Borrow(args) => borrow::borrow(context, args).await,
+        Verb::Return(args) => give_back::give_back(context, args).await,
         Verb::Status(args) => status::status(context, args).await,
         Verb::Find(args) => find::find(context, args).await,
         Verb::Trust(args) => trust::trust(context, args),
@@ -112,6 +121,8 @@ mod tests {
           checkout  Take seats for a while, kept in a file and not renewed by itself; prints the lease's id
           renew     Extend a lease that `checkout` took
           release   Give back a lease that `checkout` took
+          borrow    Take seats home: a long lease that works with the network gone and the server off
+          return    Give back early what `borrow` took
           status    Show the leases that this user keeps on this machine
           find      Show every server that can be found, trusted or not
           trust     Say which vendors are believed

@@ -5,6 +5,7 @@ use super::{
     acquire::{self, Acquired, Outcome, Terms},
     context::Context,
     failure::Failure,
+    off_line::{self, Found},
 };
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 use tokio::sync::mpsc;
@@ -32,14 +33,14 @@ pub(crate) struct Args {
     length: Option<DurationMs>,
     /// What to do with the command when a seat is lost
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnLost::Stop)]
-    on_lost: OnLost,
+    pub(super) on_lost: OnLost,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
-    command: Vec<OsString>,
+    pub(super) command: Vec<OsString>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum OnLost {
+pub(super) enum OnLost {
     /// Say so and let it run
     Warn,
     /// SIGTERM, and SIGKILL ten seconds later
@@ -52,8 +53,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<ExitCode, Failu
     let mut signals = Signals::listen()
         .map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
     let (features, terms) = (&args.features, &args.terms);
-    let acquired = acquire::acquire(context, &mut signals, features, terms, args.length).await?;
-    let acquired = match acquired {
+    let why_not = match off_line::find(context, features, terms)? {
+        Found::Seats(off_line) => return off_line.run(context, &args, signals).await,
+        Found::Nothing(why_not) => why_not,
+    };
+    let acquired = acquire::acquire(context, &mut signals, features, terms, args.length).await;
+    let acquired = match acquired.map_err(|failure| off_line::explain(failure, why_not))? {
         Outcome::Seats(acquired) => acquired,
         Outcome::Interrupted(code) => return Ok(ExitCode::from(code)),
     };
@@ -87,6 +92,29 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<ExitCode, Failu
     let code = attendance.until_the_end().await;
     give_back(context, held).await;
     Ok(ExitCode::from(code))
+}
+
+impl OnLost {
+    /// What becomes of the command, to go on with after what was lost.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Stop => "; stopping the command",
+            Self::Kill => "; killing the command",
+            Self::Warn => "; the command goes on without it",
+        }
+    }
+}
+
+/// Does with the child what is to be done without a seat; the exit code if that ended it.
+pub(super) async fn ended(child: &mut Child, on_lost: OnLost) -> Option<u8> {
+    match on_lost {
+        OnLost::Warn => None,
+        OnLost::Stop => Some(stopped(child.stop(GRACE).await)),
+        OnLost::Kill => {
+            child.signal(Signal::KILL);
+            Some(stopped(child.wait().await))
+        }
+    }
 }
 
 /// A seat while the command runs.
@@ -143,26 +171,14 @@ impl Attendance<'_> {
     /// Tells a change once; the exit code if it ended the child.
     async fn changed(&mut self, number: usize, change: &Change) -> Option<u8> {
         let lost = matches!(change, Change::Lost(_));
-        let what = match (lost, self.on_lost) {
-            (true, OnLost::Stop) => "; stopping the command",
-            (true, OnLost::Kill) => "; killing the command",
-            (true, OnLost::Warn) => "; the command goes on without it",
-            (false, _) => "",
-        };
+        let what = if lost { self.on_lost.words() } else { "" };
         let Acquired { seat, path, .. } = &self.held.get(number)?.acquired;
         // Bad news is told to the quiet, too.
         eprintln!("usher: {path}: {}{what}", in_words(seat, change));
         if !lost {
             return None;
         }
-        match self.on_lost {
-            OnLost::Warn => None,
-            OnLost::Stop => Some(stopped(self.child.stop(GRACE).await)),
-            OnLost::Kill => {
-                self.child.signal(Signal::KILL);
-                Some(stopped(self.child.wait().await))
-            }
-        }
+        ended(&mut self.child, self.on_lost).await
     }
 }
 
@@ -264,6 +280,14 @@ fn program(command: &[OsString], held: &[Held]) -> Program {
         ),
         ("USHER_SERVER_NAME", server.unwrap_or_default().into()),
     ];
+    told_of(command, told)
+}
+
+/// The command, told of its seats in its environment.
+pub(super) fn told_of<const N: usize>(
+    command: &[OsString],
+    told: [(&str, OsString); N],
+) -> Program {
     let environment = told.map(|(name, value)| (name.into(), value));
     let mut words = command.iter().cloned();
     Program {
@@ -300,7 +324,7 @@ async fn give_back(context: &Context, held: Vec<Held>) {
     }
 }
 
-const NOT_STARTED: u8 = 126;
+pub(super) const NOT_STARTED: u8 = 126;
 /// From SIGTERM to SIGKILL.
 const GRACE: DurationMs = DurationMs::seconds(10);
 /// A command's end is not held up longer by a server that does not answer.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::process::ExitCode;
 use usher_client::{
     Client,
-    clock::utc_rfc3339,
+    clock::{local_rfc3339, utc_rfc3339},
     protocol::{names::VendorName, refusal::HolderView},
 };
 
@@ -27,6 +27,7 @@ pub(crate) async fn status(context: &Context, args: Args) -> Result<ExitCode, Fa
     let mut rows = Vec::new();
     for path in leases::all(context)? {
         match leases::judge(context, &path) {
+            Ok(judged) if leases::removed_if_over(context, &judged) => {}
             Ok(judged) => {
                 let word = server_word(context, &judged);
                 let word = progress::waiting(context, "asking the server", word).await;
@@ -61,7 +62,8 @@ enum ServerWord {
 }
 
 async fn server_word(context: &Context, judged: &Judged) -> ServerWord {
-    if judged.proof.is_err() {
+    // Off line is where a borrowed one is looked at: no wait for a server that is far away.
+    if judged.proof.is_err() || judged.file.is_borrowed() {
         return ServerWord::NotAsked;
     }
     match leases::client_of(context, judged).await {
@@ -101,7 +103,7 @@ fn table(rows: &[Row]) -> Table {
             format!("{vendor}/{}", row.feature),
             row.seats.to_string(),
             row.left.clone(),
-            row.reason.clone().unwrap_or_else(|| "holds".to_owned()),
+            row.words(),
             format!("{}: {}", row.address, words(row.server)),
         ]);
     }
@@ -128,9 +130,13 @@ struct Row {
     holds: bool,
     /// Why not.
     reason: Option<String>,
+    /// For off-line use, until `not_after` by the wall clock (L10).
+    borrowed: bool,
     #[serde(skip)]
     left: String,
     left_ms: u64,
+    #[serde(skip)]
+    until: String,
     not_after: String,
     server: ServerWord,
     address: String,
@@ -138,6 +144,14 @@ struct Row {
 }
 
 impl Row {
+    fn words(&self) -> String {
+        match (&self.reason, self.borrowed) {
+            (Some(reason), _) => reason.clone(),
+            (None, true) => format!("borrowed until {}", self.until),
+            (None, false) => "holds".to_owned(),
+        }
+    }
+
     fn of(judged: &Judged, server: ServerWord) -> Self {
         let lease = judged.file.lease();
         let reason = judged.fault().map(|(_, reason)| reason);
@@ -148,6 +162,8 @@ impl Row {
             seats: lease.seats,
             holds: reason.is_none(),
             reason,
+            borrowed: lease.borrowed,
+            until: local_rfc3339(lease.not_after),
             left: judged.left.to_string(),
             left_ms: judged.left.0,
             not_after: utc_rfc3339(lease.not_after),

@@ -9,7 +9,7 @@ use usher_protocol::{
     },
     ids::{LeaseId, Token},
     time::DurationMs,
-    wire::{Checkout, Grant, Request},
+    wire::{Borrow, Checkout, Grant, Request},
 };
 
 /// What a lease must say to answer a request.
@@ -21,6 +21,8 @@ pub struct Expected {
     pub token: Token,
     /// The lease that is extended; none when it is granted.
     pub lease: Option<LeaseId>,
+    /// Whether it is for off-line use (L10).
+    pub borrowed: bool,
 }
 
 impl Expected {
@@ -28,29 +30,35 @@ impl Expected {
     pub fn of(ask: &Ask, request: &Request) -> Option<Self> {
         let (token, lease) = match request {
             Request::Checkout(checkout) => return Some(Self::of_checkout(checkout)),
+            Request::Borrow(borrow) => return Some(Self::of_borrow(borrow)),
             Request::Renew(renew) => (renew.link.next, Some(renew.lease)),
             // The lease shown is our own, verified when it came: its body says which one it is.
             Request::Attach(attach) => (attach.link.next, Some(shown(&attach.lease.body)?)),
             _ => return None,
         };
-        let ask = ask.clone();
-        Some(Self { ask, token, lease })
+        Some(Self {
+            ask: ask.clone(),
+            token,
+            lease,
+            borrowed: false,
+        })
     }
 
     /// What the lease that this checkout brings must say.
     pub fn of_checkout(checkout: &Checkout) -> Self {
-        let ask = Ask {
-            feature: checkout.feature.clone(),
-            environment: checkout.environment,
-            seats: checkout.seats,
-            version: checkout.version,
-            length_ms: checkout.length_ms,
-            holder: checkout.holder.clone(),
-        };
         Self {
-            ask,
+            ask: Ask::of(checkout),
             token: checkout.token,
             lease: None,
+            borrowed: false,
+        }
+    }
+
+    /// What the lease that this borrow brings must say (L10).
+    fn of_borrow(borrow: &Borrow) -> Self {
+        Self {
+            borrowed: true,
+            ..Self::of_checkout(&borrow.checkout)
         }
     }
 }
@@ -98,6 +106,11 @@ impl Connection {
             ),
             (lease.holder != ask.holder, "it names another holder"),
             (lease.token != expected.token, "it answers another step"),
+            (lease.borrowed && !expected.borrowed, "it is a borrowed one"),
+            (
+                expected.borrowed && !lease.borrowed,
+                "it is no borrowed one",
+            ),
             (
                 expected.lease.is_some_and(|id| id != lease.id),
                 "it is another lease",
@@ -114,19 +127,14 @@ impl Connection {
         lease: &VerifiedLease,
         endorsement: &VerifiedEndorsement,
     ) -> Result<(), GrantError> {
+        // L8: the length that fits its kind, too.
         lease.check_endorsed(endorsement, &self.inner.client)?;
-        let feature = endorsement.feature(&lease.feature);
         let exceeds = [
             (
                 lease.epoch != self.inner.server.epoch,
                 "it is of another life of the server",
             ),
             (lease.length_ms == DurationMs::ZERO, "it has no length"),
-            // A borrow may last longer, and nobody asked for one.
-            (
-                feature.is_none_or(|it| lease.length_ms > it.lease_ms_max),
-                "it is longer than allowed",
-            ),
         ];
         match exceeds.into_iter().find(|(exceeds, _)| *exceeds) {
             Some((_, what)) => Err(GrantError::Exceeds(what)),

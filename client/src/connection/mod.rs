@@ -102,6 +102,7 @@ impl Connection {
         let endorsed = Endorsed::verify(welcome.endorsement, wanted, &site)?;
         wanted.check_environment(&endorsed)?;
         marks.check(&endorsed.verified, welcome.epoch)?;
+        marks.hear_wall(&site, welcome.wall, Clock::new().now().wall);
         let license = endorsed.verified.license.clone();
         let mut licenses = vec![license.clone()];
         licenses.extend(welcome.licenses_more);

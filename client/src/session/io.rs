@@ -6,7 +6,7 @@ use usher_protocol::{
     names::{FeatureName, LicenseId, Version},
     refusal::Refusal,
     time::{BootMs, DurationMs},
-    wire::{Environment, Holder, Link, Place, Release, Request},
+    wire::{Checkout, Environment, Holder, Link, Place, Release, Request},
 };
 
 use super::{Session, state::Change};
@@ -26,6 +26,20 @@ pub struct Ask {
     pub length_ms: Option<DurationMs>,
     /// Who asks, in our own words.
     pub holder: Holder,
+}
+
+impl Ask {
+    /// What a checkout asks for.
+    pub(crate) fn of(checkout: &Checkout) -> Self {
+        Self {
+            feature: checkout.feature.clone(),
+            environment: checkout.environment,
+            seats: checkout.seats,
+            version: checkout.version,
+            length_ms: checkout.length_ms,
+            holder: checkout.holder.clone(),
+        }
+    }
 }
 
 /// Randomness drawn for one input; what is not used is thrown away.

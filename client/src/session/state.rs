@@ -68,6 +68,8 @@ pub enum LostWhy {
     Forked,
     /// The lease belongs to another client key (T6).
     WrongDevice,
+    /// It was borrowed until now (L10).
+    BorrowOver,
     /// It was given back.
     Released,
 }
@@ -143,6 +145,7 @@ impl fmt::Display for LostWhy {
         match self {
             Self::TimedOut => f.write_str("not renewed in time"),
             Self::Ended => f.write_str("the server says that the lease is over"),
+            Self::BorrowOver => f.write_str("the borrow is over"),
             Self::Idle(refusal) | Self::Refused(refusal) => {
                 write!(f, "{}: {}", refusal.code.name(), refusal.detail)
             }
