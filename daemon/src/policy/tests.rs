@@ -179,6 +179,17 @@ fn groups_keep_the_order_of_the_file_and_may_name_later_ones() {
 }
 
 #[test]
+fn a_file_of_windows_is_a_file() {
+    let policy = good("\u{feff}enroll = \"required\"\r\n\r\n[[deny]]\r\nwho = [\"user:bob\"]\r\n");
+    assert_eq!((policy.enroll, policy.deny[0].line), (Some(Line(1)), 3));
+    let text = wrong("[[deny]]\r\nwho = [\"bob\"]\r\n");
+    assert!(
+        text.contains("\n2 | who = [\"bob\"]\n  |        ^^^^^\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn an_absent_file_and_an_empty_one_say_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("policy.toml");

@@ -30,6 +30,9 @@ pub enum PatternError {
     /// Longer than any name can be.
     #[error("a pattern of {0} bytes, over the limit of {HOLDER_BYTES_MAX}")]
     TooLong(usize),
+    /// Spaces around it, which no name has.
+    #[error("`{0}` begins or ends with a space, which no name does")]
+    Spaces(String),
     /// A character that no name shows.
     #[error("{0:?} stands in no name")]
     Unprintable(char),
@@ -59,6 +62,9 @@ impl Names {
         }
         if let Some(c) = pattern.chars().find(|c| c.is_control()) {
             return Err(PatternError::Unprintable(c));
+        }
+        if pattern.trim() != pattern {
+            return Err(PatternError::Spaces(pattern.to_owned()));
         }
         let folded = fold(pattern).into_owned();
         if is_pattern(&folded) {

@@ -85,6 +85,17 @@ who = ["usr:bob", "display:x", "key:12ab", "user:", "network:10.1.2.3/16", "netw
 }
 
 #[test]
+fn spaces_around_a_name_are_told() {
+    insta::assert_snapshot!(wrong("[[deny]]\nwho = [\"user: bob\"]\n"), @r#"
+    policy.toml:2:8: ` bob` begins or ends with a space, which no name does
+      |
+    2 | who = ["user: bob"]
+      |        ^^^^^^^^^^^
+    1 error; mend the file, then try it with: usherd policy check policy.toml
+    "#);
+}
+
+#[test]
 fn a_wrong_member_of_a_group_is_told_why() {
     insta::assert_snapshot!(wrong(r#"[groups.a]
 users = ["ann", ""]
