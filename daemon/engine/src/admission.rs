@@ -1,4 +1,5 @@
-//! May this asker have the feature at all, by the administrator's word: deny, then allow.
+//! May this asker have the feature at all, by the administrator's word: accepted key, suspended, cooling
+//! down, deny, allow, maximum, in this order.
 //!
 //! It refuses with the rule that decided, and its file and line (A4). The policy judges checkouts and
 //! waiters; a running lease is renewed whatever a new policy says of its holder (L7).
@@ -60,6 +61,9 @@ impl Engine {
         asker: &Asker<'_>,
         wish: &Wish,
     ) -> Result<(), Box<Refusal>> {
+        self.check_enrolled(asker)?;
+        self.check_suspended(step, wish)?;
+        self.check_cooling(step, asker, wish)?;
         if self.policy.is_empty() {
             return Ok(());
         }

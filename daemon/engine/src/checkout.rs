@@ -47,6 +47,9 @@ impl Engine {
             None => self.grant(step, caller, checkout, borrow),
         };
         if let Err(refusal) = &asked {
+            if refusal.code == RefusalCode::NotEnrolled {
+                self.note_knock(step, caller, &checkout.holder);
+            }
             self.denials.count(
                 step.now.boot,
                 caller.client,

@@ -9,8 +9,10 @@ use usher_protocol::{
 
 use crate::{
     api::{AdminAsk, Answer, Caller, ClientAsk, Input, Life, Output, ReplyTo, Settings},
+    cooldown::Cooling,
     denials::Denials,
     ended::EndedNonces,
+    enroll::Knocks,
     lapsed::Lapses,
     length,
     license_time::LicenseTime,
@@ -37,6 +39,8 @@ pub struct Engine {
     pub(crate) denials: Denials,
     pub(crate) queue: Queue,
     pub(crate) lapses: Lapses,
+    pub(crate) cooling: Cooling,
+    pub(crate) knocks: Knocks,
     pub(crate) draining: bool,
     /// From when the seats of a hold are counted in this life, and after it how long ago that was (L12).
     pub(crate) hold_from: Option<BootMs>,
@@ -76,6 +80,8 @@ impl Engine {
             denials: Denials::default(),
             queue: Queue::default(),
             lapses: Lapses::default(),
+            cooling: Cooling::default(),
+            knocks: Knocks::default(),
             draining: false,
             hold_from: None,
             borrow_ahead_ms: 0,
@@ -184,7 +190,11 @@ impl Engine {
             AdminAsk::Leases { after, count_max } => {
                 Ok(Answer::Leases(self.leases(step, after, count_max)))
             }
-            AdminAsk::Evict { lease, reason, .. } => self.evict(step, actor, lease, &reason),
+            AdminAsk::Evict {
+                lease,
+                reason,
+                cool_down_ms,
+            } => self.evict(step, actor, lease, &reason, cool_down_ms),
             AdminAsk::ConfirmClock => Ok(self.confirm_clock(step, actor)),
             AdminAsk::KeepThisClone => Ok(self.keep_this_clone(step, actor)),
             AdminAsk::AcceptRollback => Ok(self.accept_rollback(step, actor)),
@@ -199,6 +209,11 @@ impl Engine {
             AdminAsk::WriteOff { lease, reason } => self.write_off(step, actor, lease, &reason),
             AdminAsk::SetPolicy(policy) => self.set_policy(step, actor, policy),
             AdminAsk::Queue => Ok(Answer::Queue(self.waiters(step))),
+            AdminAsk::Suspend(key, reason) => self.suspend(step, actor, key, reason),
+            AdminAsk::Resume(key) => self.resume(step, actor, key),
+            AdminAsk::Clients => Ok(self.clients(step)),
+            AdminAsk::AcceptClient(client, name) => self.accept_client(step, actor, client, name),
+            AdminAsk::RemoveClient(key) => self.remove_client(step, actor, key),
             _ => Err(unbuilt()),
         }
     }

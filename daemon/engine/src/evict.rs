@@ -1,10 +1,15 @@
 //! A lease taken back by an administrator: its renewals are refused from now on, and its seats return
 //! when its holder gives them back or its time is over (L7). A running lease is never cut.
 
-use usher_protocol::{ids::LeaseId, refusal::RefusalCode};
+use usher_protocol::{
+    ids::LeaseId,
+    refusal::{Refusal, RefusalCode},
+    time::DurationMs,
+};
 
 use crate::{
     api::Answer,
+    cooldown,
     engine::Engine,
     limits::REASON_BYTES_MAX,
     state::LeaseEntry,
@@ -20,11 +25,10 @@ impl Engine {
         actor: &str,
         id: LeaseId,
         reason: &str,
+        cool_down_ms: Option<DurationMs>,
     ) -> Asked {
-        if reason.len() > REASON_BYTES_MAX {
-            let detail = format!("a reason has at most {REASON_BYTES_MAX} bytes");
-            return Err(no(RefusalCode::BadRequest, detail));
-        }
+        check_reason(reason)?;
+        let cool_down = cooldown::checked(cool_down_ms)?;
         let Some(entry) = self.state.leases.get(&id) else {
             let detail = format!("no lease {id} is out; `usherd leases` lists them");
             return Err(no(RefusalCode::LeaseUnknown, detail));
@@ -38,11 +42,13 @@ impl Engine {
         }
         for id in self.state.sharing(id) {
             self.flag(step, actor, id, reason);
+            self.cool_down(step, id, cool_down);
         }
         Ok(Answer::Done)
     }
 
-    fn flag(&mut self, step: &mut Step, actor: &str, id: LeaseId, reason: &str) {
+    /// Flags one lease, unless it is borrowed or flagged so already.
+    pub(crate) fn flag(&mut self, step: &mut Step, actor: &str, id: LeaseId, reason: &str) {
         let entry = self.state.leases.get(&id);
         let changes =
             |it: &LeaseEntry| it.borrowed.is_none() && it.evicted.as_deref() != Some(reason);
@@ -52,4 +58,13 @@ impl Engine {
             self.stop_lingering_with(id);
         }
     }
+}
+
+/// A3.
+pub(crate) fn check_reason(reason: &str) -> Result<(), Box<Refusal>> {
+    if reason.len() <= REASON_BYTES_MAX {
+        return Ok(());
+    }
+    let detail = format!("a reason has at most {REASON_BYTES_MAX} bytes");
+    Err(no(RefusalCode::BadRequest, detail))
 }

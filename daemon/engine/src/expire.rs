@@ -72,6 +72,7 @@ impl Engine {
 
     /// A lease is over: its seats are back, its nonce is remembered (L5).
     pub(crate) fn end_lease(&mut self, step: &mut Step, id: LeaseId) {
+        self.begin_cool_down(step, id);
         if let Some(entry) = self.state.leases.get(&id) {
             self.ended
                 .remember(step.now.boot, entry.client, entry.nonce);

@@ -34,6 +34,8 @@ pub(crate) enum Why {
     ClockHeld,
     /// It serves lower versions only.
     Version,
+    /// An administrator lends none of it for now (L7).
+    Suspended,
     /// Its license allows no borrow (L10).
     NoBorrow,
     /// It has fewer seats in all.
@@ -76,7 +78,7 @@ impl Engine {
             (why, ..) if self.time.leads() && why != by_wall => Some(Why::ClockHeld),
             (Some(why), ..) => Some(why),
             (None, Some(asked), Some(served)) if asked > served => Some(Why::Version),
-            _ => None,
+            _ => self.suspension_of(pool).map(|_| Why::Suspended),
         }
     }
 
@@ -124,8 +126,8 @@ impl Engine {
         for index in self.state.serving(&wish.key) {
             let pool = self.state.pool(*index);
             match self.why_closed(step, pool, wish.version) {
-                None if has_seats(pool, wish.seats) => return Ok(()),
-                None => reasons.push((Why::TooMany, *index)),
+                None | Some(Why::Suspended) if has_seats(pool, wish.seats) => return Ok(()),
+                None | Some(Why::Suspended) => reasons.push((Why::TooMany, *index)),
                 Some(why) => reasons.push((why, *index)),
             }
         }
@@ -277,6 +279,7 @@ impl Engine {
                     ),
                 )
             }
+            Why::Suspended => self.suspended(pool),
             Why::NoBorrow => no(
                 RefusalCode::BorrowNotAllowed,
                 format!(

@@ -26,6 +26,24 @@ pub(crate) const EXPLAIN_STEPS_MAX: usize = 64;
 /// Leases that count for one maximum and are looked at for a refusal.
 pub(crate) const COUNTED_LISTED_MAX: usize = 1024;
 
+/// How long the holder of an evicted lease waits after its end, when the administrator says nothing.
+pub(crate) const COOL_DOWN_MS_DEFAULT: DurationMs = DurationMs::seconds(60);
+
+/// How long it waits at the longest.
+pub(crate) const COOL_DOWN_MS_MAX: DurationMs = DurationMs::hours(24);
+
+/// Holders that wait after an evict; of more, whose wait ends first is forgotten.
+pub(crate) const COOL_DOWNS_MAX: usize = 1024;
+
+/// Client keys that an administrator may accept.
+pub(crate) const CLIENTS_MAX: usize = 65_536;
+
+/// Longest name that an administrator gives a client key, in bytes.
+pub(crate) const CLIENT_NAME_BYTES_MAX: usize = 128;
+
+/// Client keys remembered that were refused for want of acceptance; the oldest go first.
+pub(crate) const KNOCKS_MAX: usize = 256;
+
 /// Leases in one page for an administrator.
 pub(crate) const LEASES_PER_PAGE_MAX: usize = 1000;
 

@@ -18,8 +18,8 @@ use crate::{
     engine::Engine,
     limits::LINGERS_MAX,
     policy::{Subject, fold},
-    pool::{Pool, PoolIndex},
-    record::{Record, SuspensionKey},
+    pool::PoolIndex,
+    record::Record,
     share::Share,
     step::Step,
 };
@@ -234,7 +234,7 @@ impl Engine {
         let pool = self.state.pool(index);
         let kept = pool.out + pool.offered + pool.lingering;
         let fits = pool.seats_and_overdraft().is_none_or(|seats| kept <= seats);
-        fits && pool.terms.is_some() && !self.is_suspended(pool)
+        fits && pool.terms.is_some() && self.suspension_of(pool).is_none()
     }
 
     /// Where, with whom and for how long the seats of a lease linger that is given back now.
@@ -245,7 +245,7 @@ impl Engine {
         let is_evicted = entry.evicted.is_some() || share.is_some_and(Share::is_evicted);
         // An unlimited pool has a seat for it anyhow.
         pool.seats()?;
-        if self.policy.linger.is_empty() || is_evicted || self.is_suspended(pool) {
+        if self.policy.linger.is_empty() || is_evicted || self.suspension_of(pool).is_some() {
             return None;
         }
         let feature = self.state.feature_path(&pool.key.feature_key());
@@ -256,15 +256,6 @@ impl Engine {
         let length = self.policy.linger(&feature, &who);
         let holder = last_holder(entry.client, &entry.holder);
         (length > DurationMs::ZERO).then_some((entry.pool, holder, length))
-    }
-
-    /// Whether an administrator lends none of a pool for now.
-    fn is_suspended(&self, pool: &Pool) -> bool {
-        let key = &pool.key;
-        let of_license = SuspensionKey::License(key.license.clone());
-        let of_feature = SuspensionKey::Feature(key.root, key.feature.clone());
-        let suspensions = &self.state.suspensions;
-        suspensions.contains_key(&of_license) || suspensions.contains_key(&of_feature)
     }
 
     fn free_lingering(&mut self, pool: PoolIndex, holder: LastHolder, seats: u64) -> Taken {

@@ -29,6 +29,7 @@ impl Engine {
             return Err(if ahead { unknown() } else { ended() });
         }
         let chain = self.take_step(step, caller.client, renew.lease, renew.nonce, renew.link)?;
+        self.judge_idle(step, renew.lease, renew.idle_ms);
         self.extend(step, renew.lease, chain, renew.link.next, renew.length_ms)
     }
 
@@ -181,9 +182,7 @@ impl Engine {
             return Err(lease_borrowed());
         }
         if let Some(reason) = &entry.evicted {
-            let detail =
-                format!("an administrator takes the seat back: {reason}; save and release it");
-            return Err(no(RefusalCode::Evicted, detail));
+            return Err(self.taken_back(entry, reason));
         }
         let pool = self.state.pool(entry.pool);
         let right = self.terms_for_renewal(step, entry, wish)?;

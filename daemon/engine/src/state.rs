@@ -61,6 +61,8 @@ pub(crate) struct LeaseEntry {
     pub(crate) chain: Option<Chain>,
     /// Volatile: heard of in this life (L4).
     pub(crate) heard: bool,
+    /// Volatile: its last renewal said that it was idle for as long as the policy allows.
+    pub(crate) idle: bool,
 }
 
 impl LeaseEntry {
@@ -172,6 +174,13 @@ impl State {
     /// So many seats came free.
     pub(crate) fn note_flow(&mut self, index: PoolIndex, now: BootMs, seats: u64) {
         self.pools[index.0].flow.came_free(now, seats);
+    }
+
+    /// What the last renewal of a lease said of its use.
+    pub(crate) fn report_idle(&mut self, id: LeaseId, idle: bool) {
+        if let Some(entry) = self.leases.get_mut(&id) {
+            entry.idle = idle;
+        }
     }
 
     /// A pool by its place.
@@ -437,6 +446,7 @@ fn entry_of(record: &LeaseRecord, pool: PoolIndex) -> LeaseEntry {
         deadline: None,
         chain: None,
         heard: false,
+        idle: false,
     }
 }
 

@@ -75,7 +75,7 @@ impl Engine {
     /// What the caller's vendor has served here now.
     pub(crate) fn features(&self, step: &Step, caller: &Caller) -> Answer {
         let open = self.state.pools().filter(|(_, pool)| {
-            pool.key.root == caller.root && self.why_closed(step, pool, None).is_none()
+            pool.key.root == caller.root && self.is_open_or_suspended(step, pool, None)
         });
         Answer::Features(
             open.map(|(_, pool)| self.feature_view(step, pool))
@@ -176,7 +176,7 @@ impl Engine {
     fn pool_view(&self, step: &Step, pool: &Pool) -> PoolView {
         PoolView {
             overdraft_used: u32_of(pool.overdraft_used()),
-            suspended: None,
+            suspended: self.suspension_of(pool).map(|it| it.reason.clone()),
             written_off: u32_of(pool.written_off),
             borrowed: u32_of(pool.borrowed),
             lingering: u32_of(pool.lingering),
@@ -226,7 +226,7 @@ impl Engine {
             reserved_idle: u32_of(self.reserved_idle(step, &key)),
             kept: u32_of(pool.offered + pool.lingering),
             queued: self.waiting_for(&key),
-            suspended: false,
+            suspended: self.suspension_of(pool).is_some(),
             feature: pool.key.feature.clone(),
             license: pool.key.license.clone(),
             environment: pool.key.environment,

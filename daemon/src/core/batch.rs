@@ -100,7 +100,10 @@ impl Pending {
 
     fn note_news(&mut self, record: &Record) {
         match record {
-            Record::PutLicense(_) | Record::DropLicense(_) => self.features_changed = true,
+            Record::PutLicense(_)
+            | Record::DropLicense(_)
+            | Record::PutSuspension(_)
+            | Record::DropSuspension(_) => self.features_changed = true,
             Record::PutLease(lease) => {
                 if let Some(reason) = &lease.evicted {
                     let push = Push::Evicted(lease.id, reason.clone());

@@ -243,7 +243,7 @@ fn l7_an_evicted_share_is_out_until_all_its_leases_are_acknowledged() {
         .admin(AdminAsk::Evict {
             lease: second.id,
             reason: "needed by ops".to_owned(),
-            cool_down_ms: None,
+            cool_down_ms: Some(DurationMs::ZERO),
         })
         .unwrap();
     let flagged = world.events.iter().rev().take(2).map(|it| match &it.what {
