@@ -1,5 +1,7 @@
 //! The network face over loopback, with the client's real TLS and the wire's own types.
 
+mod queue;
+
 use std::{net::SocketAddr, time::Duration};
 
 use ed25519_dalek::SigningKey;

@@ -59,11 +59,7 @@ impl Daemon {
 ///
 /// # Errors
 /// Why it does not, for people, pointing into the file where it can; the one before stays.
-pub(super) async fn set_policy(
-    core: &CoreHandle,
-    file: &Path,
-    policy: &Arc<Policy>,
-) -> Result<(), String> {
+async fn set_policy(core: &CoreHandle, file: &Path, policy: &Arc<Policy>) -> Result<(), String> {
     let ask = AdminAsk::SetPolicy(Arc::clone(policy));
     let Answer::Refused(refusal) = core.ask_admin(ACTOR.to_owned(), ask).await else {
         return Ok(());
