@@ -175,6 +175,7 @@ impl Engine {
                 return self.queue.put_off(index);
             }
             *looks -= 1;
+            self.queue.count_look();
             self.look_at_one(step, rank);
             from = Rank {
                 number: rank.number + 1,

@@ -17,6 +17,8 @@ mod policy_order;
 mod policy_reservation;
 mod policy_suspend;
 mod queue;
+mod queue_fair;
+mod queue_order;
 mod several;
 mod size;
 mod trouble;

@@ -9,8 +9,16 @@ use super::*;
 /// One random happening.
 #[derive(Debug, Clone)]
 enum Move {
-    /// A client checks out, with a fresh nonce or with its last one again; the reply may be lost.
-    Checkout { client: u8, fresh: bool, lost: bool },
+    /// A client checks out, with a fresh nonce or with its last one again; the reply may be lost. It
+    /// may stand in the queue (L9).
+    Checkout {
+        client: u8,
+        fresh: bool,
+        lost: bool,
+        wait: bool,
+    },
+    /// A client's connection ends.
+    Disconnect { client: u8, orderly: bool },
     /// A client renews or re-attaches what it holds; the reply may be lost.
     Renew {
         client: u8,
@@ -100,7 +108,15 @@ impl Model {
                 client,
                 fresh,
                 lost,
-            } => self.checkout(client, fresh, lost),
+                wait,
+            } => self.checkout(client, fresh, lost, wait),
+            Move::Disconnect { client, orderly } => {
+                let connection = ConnectionId(u64::from(client + 10));
+                self.world.input(Input::Disconnected {
+                    connection,
+                    orderly,
+                });
+            }
             Move::Renew {
                 client,
                 attach,
@@ -151,7 +167,7 @@ impl Model {
         }
     }
 
-    fn checkout(&mut self, index: u8, fresh: bool, lost: bool) {
+    fn checkout(&mut self, index: u8, fresh: bool, lost: bool, wait: bool) {
         let client = &mut self.clients[usize::from(index)];
         // A client repeats its checkout until it is answered, and not once it has renewed.
         let goes_on = |held: &Held| fresh || held.previous != held.nonce;
@@ -163,8 +179,12 @@ impl Model {
             client.asked = true;
         }
         let nonce = client.nonces;
-        let answer = self.world.checkout_with(index + 10, wants(nonce));
-        if let (Ok(promise), false) = (answer, lost) {
+        let checkout = Checkout {
+            wait,
+            ..wants(nonce)
+        };
+        let answer = self.world.client(index + 10, ClientAsk::Checkout(checkout));
+        if let (Answer::Promised(promise), false) = (answer, lost) {
             let until = self.belief(index, &promise.lease);
             let client = &mut self.clients[usize::from(index)];
             let held = client.held.get_or_insert(Held {
@@ -260,8 +280,10 @@ impl Model {
 fn any_move() -> impl Strategy<Value = Move> {
     let client = 0..CLIENTS;
     prop_oneof![
-        6 => (client.clone(), any::<bool>(), any::<bool>())
-            .prop_map(|(client, fresh, lost)| Move::Checkout { client, fresh, lost }),
+        6 => (client.clone(), any::<bool>(), any::<bool>(), any::<bool>())
+            .prop_map(|(client, fresh, lost, wait)| Move::Checkout { client, fresh, lost, wait }),
+        1 => (client.clone(), any::<bool>())
+            .prop_map(|(client, orderly)| Move::Disconnect { client, orderly }),
         6 => (client.clone(), any::<bool>(), any::<bool>(), prop::option::of(1..60_u64)).prop_map(
             |(client, attach, lost, minutes)| Move::Renew { client, attach, lost, minutes }
         ),
