@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use toml::de::DeTable;
-use usher_engine::policy::{Members, PolicyGroup, limits};
+use usher_engine::policy::{Members, PolicyGroup, client_key, limits};
 
 use super::{
     error::Faults,
@@ -105,10 +105,9 @@ fn members(fields: &Fields<'_>, faults: &mut Faults<'_>) -> Members {
         "[\"<64 hexadecimal digits>\"]",
         faults,
         |text| {
-            let key = text.parse();
-            members.keys.extend(&key.ok());
-            let wrong = "not a client key: expected the 64 hexadecimal digits of its fingerprint";
-            key.map(|_| ()).map_err(|_| wrong.to_owned())
+            let key = client_key(text).map_err(|error| error.to_string())?;
+            members.keys.insert(key);
+            Ok(())
         },
     );
     each(fields, "networks", "[\"10.1.0.0/16\"]", faults, |text| {

@@ -132,6 +132,23 @@ fn a_word_that_names_nobody_is_said_so() {
 }
 
 #[test]
+fn a_client_key_may_be_written_in_full() {
+    let key =
+        usher_protocol::ids::PublicKey::from(&ed25519_dalek::SigningKey::from_bytes(&[1; 32]));
+    let in_full = format!("key:{key}");
+    let policy = Policy {
+        deny: vec![deny(1, "", &[&in_full])],
+        ..Policy::default()
+    };
+    let mut who = subject("bob", "ws-1");
+    assert!(policy.admits(SOLVER, &who).is_ok());
+    who.client = key.fingerprint();
+    assert!(policy.admits(SOLVER, &who).is_err());
+    let by_fingerprint = format!("key:{}", key.fingerprint());
+    assert!(deny(1, "", &[&by_fingerprint]).covers(&policy.deny[0]));
+}
+
+#[test]
 fn without_an_address_no_network_names_anybody() {
     let policy = Policy {
         deny: vec![deny(1, "", &["network:0.0.0.0/0"])],

@@ -8,7 +8,7 @@ use std::{
     net::IpAddr,
 };
 
-use usher_protocol::ids::Fingerprint;
+use usher_protocol::ids::{Fingerprint, PublicKey};
 
 use super::{
     network::{Network, NetworkError},
@@ -117,7 +117,9 @@ pub enum WhoError {
     #[error(transparent)]
     Pattern(#[from] PatternError),
     /// Not a key.
-    #[error("not a client key: expected the 64 hexadecimal digits of its fingerprint")]
+    #[error(
+        "not a client key: expected the 64 hexadecimal digits of its fingerprint, or `ed25519:…` in full"
+    )]
     Key,
     /// Not a network.
     #[error(transparent)]
@@ -171,9 +173,11 @@ impl Named {
             None => self.add_group(word, groups)?,
             Some(("user", pattern)) => self.members.users.add(pattern)?,
             Some(("host", pattern)) => self.members.hosts.add(pattern)?,
-            Some(("key", digits)) => {
-                let key = digits.parse().map_err(|_| WhoError::Key)?;
+            Some(("key", text)) => {
+                let key = client_key(text)?;
                 self.members.keys.insert(key);
+                self.words.insert(format!("key:{key}"));
+                return Ok(());
             }
             Some(("network", text)) => self.members.networks.push(text.parse()?),
             Some((kind, _)) => return Err(WhoError::UnknownKind(kind.to_owned())),
@@ -198,6 +202,17 @@ impl Named {
             }
         }
         Ok(())
+    }
+}
+
+/// A client key, by its fingerprint or as it is.
+///
+/// # Errors
+/// [`WhoError::Key`].
+pub fn client_key(text: &str) -> Result<Fingerprint, WhoError> {
+    match text.parse::<PublicKey>() {
+        Ok(key) => Ok(key.fingerprint()),
+        Err(_) => text.parse().map_err(|_| WhoError::Key),
     }
 }
 

@@ -53,7 +53,7 @@ who = ["usr:bob", "display:x", "key:12ab", "user:", "network:10.1.2.3/16", "netw
       |
     2 | who = ["usr:bob", "display:x", "key:12ab", "user:", "network:10.1.2.3/16", "network:lab", "network:1
       |                   ^^^^^^^^^^^
-    policy.toml:2:32: not a client key: expected the 64 hexadecimal digits of its fingerprint
+    policy.toml:2:32: not a client key: expected the 64 hexadecimal digits of its fingerprint, or `ed25519:…` in full
       |
     2 | who = ["usr:bob", "display:x", "key:12ab", "user:", "network:10.1.2.3/16", "network:lab", "network:1
       |                                ^^^^^^^^^^
@@ -107,7 +107,7 @@ hosts = ["ws\u0007"]
       |
     2 | users = ["ann", ""]
       |                 ^^
-    policy.toml:3:9: not a client key: expected the 64 hexadecimal digits of its fingerprint
+    policy.toml:3:9: not a client key: expected the 64 hexadecimal digits of its fingerprint, or `ed25519:…` in full
       |
     3 | keys = ["ed25519:abc"]
       |         ^^^^^^^^^^^^^
