@@ -2,12 +2,12 @@
 //! made once however many processes ask first. Must not decide whose key it is: callers name the
 //! path. The daemon keeps its site key through here as well.
 
-use crate::paths::Paths;
 use crate::paths::files::{Created, create_private};
+use crate::paths::{CLIENT_KEY_VARIABLE, Paths};
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, KeypairBytes};
 use pkcs8::LineEnding;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -18,12 +18,16 @@ use zeroize::{Zeroize, Zeroizing};
 pub struct ClientIdentity;
 
 impl ClientIdentity {
-    /// Reads the client key, or makes it at first use.
+    /// Reads the client key, or makes it at first use. One that the environment names is never made:
+    /// a mount that is missing must not become another host.
     ///
     /// # Errors
     /// See [`KeyFileError`].
     pub fn load_or_create(paths: &Paths) -> Result<SigningKey, KeyFileError> {
-        load_or_create(&paths.client_key())
+        match paths.client_key_given() {
+            Some(given) => load_given(given),
+            None => load_or_create(&paths.client_key()),
+        }
     }
 }
 
@@ -33,6 +37,12 @@ pub enum KeyFileError {
     /// There is no such file.
     #[error("there is no key file {}", .0.display())]
     Missing(PathBuf),
+    /// The environment names one that is not there.
+    #[error(
+        "there is no key file {path}, which {CLIENT_KEY_VARIABLE} names; mount it there, or unset \
+         {CLIENT_KEY_VARIABLE} for a key of this machine's own", path = .0.display()
+    )]
+    GivenMissing(PathBuf),
     /// Others than its owner may read it.
     #[error(
         "the key file {path} is open to others (mode {mode:03o}); if nobody else has read it: \
@@ -110,6 +120,17 @@ pub fn load(path: &Path) -> Result<SigningKey, KeyFileError> {
     read(file, path)
 }
 
+/// Reads a key that was mounted at `path`. Inside a container its owner may have another number, so only
+/// its mode is judged.
+fn load_given(path: &Path) -> Result<SigningKey, KeyFileError> {
+    let file = open(path).map_err(|error| match error {
+        KeyFileError::Missing(path) => KeyFileError::GivenMissing(path),
+        other => other,
+    })?;
+    check_mode(&about(&file, path)?, path)?;
+    read(file, path)
+}
+
 /// Reads a key that a service manager has placed at `path`. Its directory guards it, and its mode
 /// and owner are the manager's (systemd grants access by ACL), so neither is judged.
 ///
@@ -141,18 +162,9 @@ fn open(path: &Path) -> Result<File, KeyFileError> {
 
 /// Judges the open file, not its name, so that nothing can be swapped in between.
 fn check_custody(file: &File, path: &Path) -> Result<(), KeyFileError> {
-    let about = file.metadata();
-    let about = about.map_err(|source| KeyFileError::Io {
-        path: path.into(),
-        source,
-    })?;
-    let (mode, own) = (about.mode() & 0o777, rustix::process::geteuid().as_raw());
-    if mode & 0o077 != 0 {
-        return Err(KeyFileError::OpenToOthers {
-            path: path.into(),
-            mode,
-        });
-    }
+    let about = about(file, path)?;
+    check_mode(&about, path)?;
+    let own = rustix::process::geteuid().as_raw();
     // Root may use a service's key, as its off-line verbs do (S7).
     if about.uid() != own && own != 0 {
         return Err(KeyFileError::NotOwned {
@@ -162,6 +174,24 @@ fn check_custody(file: &File, path: &Path) -> Result<(), KeyFileError> {
         });
     }
     Ok(())
+}
+
+fn check_mode(about: &Metadata, path: &Path) -> Result<(), KeyFileError> {
+    let mode = about.mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(KeyFileError::OpenToOthers {
+        path: path.into(),
+        mode,
+    })
+}
+
+fn about(file: &File, path: &Path) -> Result<Metadata, KeyFileError> {
+    file.metadata().map_err(|source| KeyFileError::Io {
+        path: path.into(),
+        source,
+    })
 }
 
 fn read(file: File, path: &Path) -> Result<SigningKey, KeyFileError> {

@@ -15,6 +15,10 @@ use usher_protocol::names::LicenseId;
 /// Names one directory of trusted roots that replaces both usual ones (tests, demonstrations).
 pub const TRUST_DIRECTORY_VARIABLE: &str = "USHER_TRUST_DIR";
 
+/// Names a client key file that is used instead of the machine's own and never made: one mounted into
+/// containers, which then count as one host.
+pub const CLIENT_KEY_VARIABLE: &str = "USHER_CLIENT_KEY";
+
 /// Where one user of one machine keeps what. Nothing is created or read by asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths {
@@ -22,6 +26,7 @@ pub struct Paths {
     configuration: PathBuf,
     state: PathBuf,
     trust_only: Option<PathBuf>,
+    key_given: Option<PathBuf>,
 }
 
 /// Why there is no place for the client's files.
@@ -70,6 +75,9 @@ impl Paths {
             trust_only: variable(TRUST_DIRECTORY_VARIABLE)
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),
+            key_given: variable(CLIENT_KEY_VARIABLE)
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
         })
     }
 
@@ -82,7 +90,14 @@ impl Paths {
     /// The private key of this user on this machine (T6), mode 0600.
     #[must_use]
     pub fn client_key(&self) -> PathBuf {
-        self.state.join(format!("{}.key", self.machine))
+        let own = || self.state.join(format!("{}.key", self.machine));
+        self.key_given.clone().unwrap_or_else(own)
+    }
+
+    /// The key file that [`CLIENT_KEY_VARIABLE`] names, if it names one.
+    #[must_use]
+    pub fn client_key_given(&self) -> Option<&Path> {
+        self.key_given.as_deref()
     }
 
     /// Where trusted roots are read from, in this order (T3).

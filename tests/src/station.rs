@@ -138,6 +138,7 @@ const XDG: [(&str, &str); 5] = [
 /// What a person who runs the tests may have set for work of their own.
 const SETTINGS_OF_THE_TESTER: &[&str] = &[
     "USHER_SERVER",
+    "USHER_CLIENT_KEY",
     "USHERD_CONFIG",
     "USHERD_STATE_DIR",
     "USHERD_ADMIN_SOCKET",

@@ -27,6 +27,7 @@ mod seats_nonce;
 mod seats_restart;
 mod seats_site;
 mod seats_stopped;
+mod sharing;
 mod usher_lease;
 mod usher_run;
 mod usher_site;
