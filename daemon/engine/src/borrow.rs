@@ -180,8 +180,12 @@ impl Engine {
         until.plus(tolerance).since(self.time.at(now.boot))
     }
 
-    fn borrow_terms(&self, _asker: &Asker<'_>, _wish: &Wish) -> BorrowTerms {
-        BorrowTerms::default()
+    fn borrow_terms(&self, asker: &Asker<'_>, wish: &Wish) -> BorrowTerms {
+        if self.policy.borrow.is_empty() {
+            return BorrowTerms::default();
+        }
+        let feature = self.state.feature_path(&wish.key);
+        self.policy.borrow(&feature, &asker.subject())
     }
 
     /// The seats at home are counted over all pools of the feature; an unlimited one always has some.

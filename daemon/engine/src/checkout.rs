@@ -47,17 +47,7 @@ impl Engine {
             None => self.grant(step, caller, checkout, borrow),
         };
         if let Err(refusal) = &asked {
-            if refusal.code == RefusalCode::NotEnrolled {
-                self.note_knock(step, caller, &checkout.holder);
-            }
-            self.denials.count(
-                step.now.boot,
-                caller.client,
-                caller.root,
-                &checkout.feature,
-                &checkout.holder,
-                refusal.code,
-            );
+            self.note_denial(step, caller, checkout, refusal.code);
         }
         asked
     }

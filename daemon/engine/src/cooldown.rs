@@ -88,10 +88,9 @@ impl Engine {
         }
         let holder = self.cooling_holder(id);
         let wait = holder.and_then(|holder| self.cooling.holders.get_mut(&holder));
-        if let Some(wait) = wait {
-            if let Some(length) = wait.running.remove(&id) {
-                wait.until = wait.until.max(step.now.boot.plus(length));
-            }
+        let Some(wait) = wait else { return };
+        if let Some(length) = wait.running.remove(&id) {
+            wait.until = wait.until.max(step.now.boot.plus(length));
         }
     }
 

@@ -214,7 +214,7 @@ impl Engine {
             AdminAsk::Clients => Ok(self.clients(step)),
             AdminAsk::AcceptClient(client, name) => self.accept_client(step, actor, client, name),
             AdminAsk::RemoveClient(key) => self.remove_client(step, actor, key),
-            _ => Err(unbuilt()),
+            AdminAsk::Explain(question) => self.explain_to_admin(step, &question),
         }
     }
 
@@ -250,10 +250,8 @@ impl Engine {
     fn finish(&mut self, mut step: Step, alone: bool) -> Output {
         self.keep_mark(&mut step, alone);
         let recorded = !step.output.records.is_empty();
-        if recorded || self.denials.is_due(step.now.boot) {
-            for denied in self.denials.take() {
-                self.event(&mut step, DAEMON, denied);
-            }
+        for denied in self.denials.take_due(step.now.boot, self.draining) {
+            self.event(&mut step, DAEMON, denied);
         }
         if recorded {
             self.head = step.head_after(self.head);
@@ -306,13 +304,6 @@ impl Engine {
         .flatten()
         .min()
     }
-}
-
-fn unbuilt() -> Box<usher_protocol::refusal::Refusal> {
-    crate::step::no(
-        usher_protocol::refusal::RefusalCode::BadRequest,
-        "not served",
-    )
 }
 
 fn answer(step: &mut Step, reply_to: ReplyTo, asked: Asked) {

@@ -14,6 +14,7 @@ mod cooldown;
 mod deadline;
 mod decide;
 mod denials;
+mod dry_run;
 mod earliest;
 mod ended;
 mod engine;

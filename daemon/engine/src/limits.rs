@@ -14,8 +14,17 @@ pub(crate) const NONCE_KEPT_MS: DurationMs = DurationMs::seconds(60);
 /// Nonces remembered after their leases; the oldest go first (L5).
 pub(crate) const NONCES_KEPT_MAX: usize = 65_536;
 
-/// How long denials are counted together before they become history.
+/// How long a client must be quiet before what it was denied becomes history.
 pub(crate) const DENIALS_HELD_MS: DurationMs = DurationMs::seconds(60);
+
+/// How long denials are counted together at the longest.
+pub(crate) const DENIALS_HELD_MS_MAX: DurationMs = DurationMs::minutes(10);
+
+/// How long a refused request is known again.
+pub(crate) const DENIED_KEPT_MS: DurationMs = DurationMs::hours(1);
+
+/// Refused requests known again; the oldest go first.
+pub(crate) const DENIED_KEPT_MAX: usize = 16_384;
 
 /// Kinds of denials counted at once; one more makes history of all of them.
 pub(crate) const DENIALS_MAX: usize = 256;

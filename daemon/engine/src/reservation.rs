@@ -43,11 +43,13 @@ impl Engine {
             let same = before.filter(|it| it.feature == rule.feature);
             let reserved: u64 = same.map(|it| u64::from(it.says.seats)).sum();
             let detail = match self.state.seats_installed(path) {
-                None => format!("no installed license has {path}, of which seats are reserved"),
-                Some(Some(seats)) if reserved > seats => {
+                Installed::Nowhere => {
+                    format!("no installed license has {path}, of which seats are reserved")
+                }
+                Installed::Seats(seats) if reserved > seats => {
                     format!("{reserved} seats of {path} are reserved, the licenses have {seats}")
                 }
-                Some(_) => continue,
+                Installed::Seats(_) | Installed::Unlimited => continue,
             };
             found.push((policy.rule_of_reservation(index), detail));
         }
@@ -108,6 +110,19 @@ impl Engine {
             .collect()
     }
 
+    /// The asker's own reservation, while seats of it are idle.
+    pub(crate) fn own_reservation(
+        &self,
+        asker: &Asker<'_>,
+        key: &FeatureKey,
+    ) -> Option<Reservation> {
+        let path = self.state.feature_path(key);
+        let own = self.policy.reservation_of(&path, &asker.subject())?;
+        let mut reservations = self.policy.reservations(&path).into_iter();
+        let own = reservations.find(|it| it.index == own)?;
+        (self.idle_of(key, &own) > 0).then_some(own)
+    }
+
     /// Free seats of a feature that are reserved for somebody.
     pub(crate) fn reserved_idle(&self, step: &Step, key: &FeatureKey) -> u64 {
         if self.policy.reserve.is_empty() {
@@ -154,18 +169,26 @@ impl Engine {
     }
 }
 
+/// What installed licenses have of a feature.
+enum Installed {
+    Nowhere,
+    Seats(u64),
+    Unlimited,
+}
+
 impl State {
-    /// The seats that installed licenses have of a feature, live ones where there are any; the inner
-    /// none is unlimited, the outer one says that there is no such feature.
-    fn seats_installed(&self, path: &str) -> Option<Option<u64>> {
-        let seats = |environment| {
-            let mut keys = self
-                .keys_of(path)
-                .filter(|it| it.environment == environment);
-            let pools = self.serving(keys.next()?).iter();
-            let seats = pools.map(|index| self.pool(*index).seats().map(u64::from));
-            Some(seats.sum::<Option<u64>>())
+    /// The seats of live licenses where there are any, else those of test ones (T8).
+    fn seats_installed(&self, path: &str) -> Installed {
+        let of = |environment| {
+            let mut keys = self.keys_of(path);
+            keys.find(|key| key.environment == environment)
         };
-        seats(Environment::Live).or_else(|| seats(Environment::Test))
+        let Some(key) = of(Environment::Live).or_else(|| of(Environment::Test)) else {
+            return Installed::Nowhere;
+        };
+        let pools = self.serving(key).iter();
+        let seats = pools.map(|index| self.pool(*index).seats().map(u64::from));
+        let seats: Option<u64> = seats.sum();
+        seats.map_or(Installed::Unlimited, Installed::Seats)
     }
 }

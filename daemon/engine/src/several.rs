@@ -55,14 +55,7 @@ impl Engine {
                 self.stand_in_line(step, caller, checkouts, rank)
             }
             Err((failed, refusal)) => {
-                self.denials.count(
-                    step.now.boot,
-                    caller.client,
-                    caller.root,
-                    &failed.feature,
-                    &failed.holder,
-                    refusal.code,
-                );
+                self.note_denial(step, caller, failed, refusal.code);
                 Err(naming(failed, refusal))
             }
         }

@@ -244,14 +244,7 @@ impl Engine {
 
     fn count_denials(&mut self, step: &Step, waiter: &Waiter, code: RefusalCode) {
         for checkout in waiter.checkouts.iter() {
-            self.denials.count(
-                step.now.boot,
-                waiter.caller.client,
-                waiter.caller.root,
-                &checkout.feature,
-                &checkout.holder,
-                code,
-            );
+            self.note_denial(step, &waiter.caller, checkout, code);
         }
     }
 

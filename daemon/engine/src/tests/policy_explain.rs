@@ -1,0 +1,223 @@
+//! `usherd explain` answers what a checkout would get, word for word, and changes nothing (A4).
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    api::{Explanation, Question},
+    policy::{Allow, Deny, LeaseRule, Line, MaximumRule, Per, PriorityRule, ReserveRule},
+    record::SuspensionKey,
+};
+
+fn question(client: u8, user: &str) -> Question {
+    Question {
+        feature: "acme/solver".to_owned(),
+        environment: Environment::Live,
+        seats: 1,
+        version: None,
+        user: user.to_owned(),
+        host: "ws1".to_owned(),
+        client: Some(PublicKey::from(&key(client))),
+        address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+        borrow_ms: None,
+    }
+}
+
+fn explain(world: &mut World, question: Question) -> Result<Explanation, Box<Refusal>> {
+    match world.admin(AdminAsk::Explain(question)) {
+        Ok(Answer::Explained(explanation)) => Ok(*explanation),
+        Err(refusal) => Err(refusal),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a4_a_yes_says_which_seats_and_how_long() {
+    let mut world = World::with_seats(3);
+    let told = explain(&mut world, question(10, "ada")).unwrap();
+    assert_eq!(told.refusal, None);
+    assert_eq!(
+        told.detail,
+        "1 seat of acme/solver from the license acme-1: free ones, 0 of 3 out, for 10m at a time by the license"
+    );
+    let length = DurationMs::minutes(5);
+    world
+        .set_policy(Policy {
+            reserve: vec![rule(2, &["user:ada"], ReserveRule { seats: 1 })],
+            lease: vec![rule(6, &[], LeaseRule { length })],
+            ..policy()
+        })
+        .unwrap();
+    let told = explain(&mut world, question(10, "ada")).unwrap().detail;
+    assert!(told.contains("in policy.toml:2"), "{told}");
+    assert!(told.ends_with("for 5m at a time by the policy"), "{told}");
+}
+
+#[test]
+fn a4_the_feature_alone_will_do_where_one_vendor_is_served() {
+    let mut world = World::with_seats(1);
+    let alone = Question {
+        feature: "solver".to_owned(),
+        ..question(10, "ada")
+    };
+    assert_eq!(explain(&mut world, alone).unwrap().refusal, None);
+    let unknown = Question {
+        feature: "other/solver".to_owned(),
+        ..question(10, "ada")
+    };
+    refused(explain(&mut world, unknown), RefusalCode::UnknownVendor);
+}
+
+#[test]
+fn a4_a_key_never_seen_is_asked_for_like_any_stranger() {
+    let mut world = World::with_seats(1);
+    let enroll = Some(Line(1));
+    world.set_policy(Policy { enroll, ..policy() }).unwrap();
+    let stranger = Question {
+        client: None,
+        address: None,
+        ..question(10, "ada")
+    };
+    let told = explain(&mut world, stranger).unwrap();
+    assert_eq!(told.refusal.unwrap().code, RefusalCode::NotEnrolled);
+}
+
+/// One random happening before the question.
+#[derive(Debug, Clone)]
+enum Move {
+    Checkout(u8, usize, u32, bool),
+    Release(usize),
+    Evict(usize),
+    Suspend(bool),
+    Policy([bool; 6]),
+    Pass(u64),
+}
+
+const USERS: [&str; 3] = ["ann", "bob", "cid"];
+
+fn rules(on: [bool; 6]) -> Policy {
+    let per_user = MaximumRule {
+        seats: 2,
+        per: Per::User,
+    };
+    let mut rules = Policy {
+        deny: vec![rule(1, &["user:cid"], Deny::default())],
+        allow: vec![rule(2, &["user:ann", "user:bob"], Allow)],
+        maximum: vec![rule(3, &[], per_user)],
+        reserve: vec![rule(4, &["user:bob"], ReserveRule { seats: 2 })],
+        priority: vec![rule(5, &["user:bob"], PriorityRule { level: 3 })],
+        enroll: Some(Line(6)),
+        ..policy()
+    };
+    let [deny, allow, maximum, reserve, priority, enroll] = on;
+    if !deny {
+        rules.deny.clear();
+    }
+    if !allow {
+        rules.allow.clear();
+    }
+    if !maximum {
+        rules.maximum.clear();
+    }
+    if !reserve {
+        rules.reserve.clear();
+    }
+    if !priority {
+        rules.priority.clear();
+    }
+    rules.enroll = rules.enroll.filter(|_| enroll);
+    rules
+}
+
+fn any_move() -> impl Strategy<Value = Move> {
+    prop_oneof![
+        8 => (10..14_u8, 0..3_usize, 1..3_u32, any::<bool>())
+            .prop_map(|(client, user, seats, wait)| Move::Checkout(client, user, seats, wait)),
+        2 => any::<usize>().prop_map(Move::Release),
+        1 => any::<usize>().prop_map(Move::Evict),
+        1 => any::<bool>().prop_map(Move::Suspend),
+        2 => any::<[bool; 6]>().prop_map(Move::Policy),
+        2 => (0..R + 2 * G).prop_map(Move::Pass),
+    ]
+}
+
+/// A world with its leases out, as (client, lease, nonce).
+struct Played {
+    world: World,
+    out: Vec<(u8, Lease, u8)>,
+    nonce: u8,
+}
+
+impl Played {
+    fn checkout(&mut self, client: u8, user: usize, seats: u32, wait: bool) -> Checkout {
+        self.nonce += 1;
+        let mut checkout = wants_as(USERS[user], "ws1", self.nonce);
+        checkout.seats = seats;
+        checkout.wait = wait;
+        let _ = client;
+        checkout
+    }
+
+    fn step(&mut self, it: &Move) {
+        match *it {
+            Move::Checkout(client, user, seats, wait) => {
+                let checkout = self.checkout(client, user, seats, wait);
+                let answer = self.world.client(client, ClientAsk::Checkout(checkout));
+                if let Answer::Promised(promise) = answer {
+                    self.out.push((client, promise.lease, self.nonce));
+                }
+            }
+            Move::Release(index) if !self.out.is_empty() => {
+                let index = index % self.out.len();
+                let (client, lease, nonce) = self.out.remove(index);
+                let _ = self.world.release(client, &lease, nonce, link(nonce, 250));
+            }
+            Move::Evict(index) if !self.out.is_empty() => {
+                let lease = self.out[index % self.out.len()].1.id;
+                let _ = self.world.admin(AdminAsk::Evict {
+                    lease,
+                    reason: "a test".to_owned(),
+                    cool_down_ms: None,
+                });
+            }
+            Move::Suspend(on) => {
+                let key = SuspensionKey::License("acme-1".parse().unwrap());
+                let ask = match on {
+                    true => AdminAsk::Suspend(key, "a test".to_owned()),
+                    false => AdminAsk::Resume(key),
+                };
+                let _ = self.world.admin(ask);
+            }
+            Move::Policy(on) => self.world.set_policy(rules(on)).unwrap(),
+            Move::Pass(ms) => self.world.run(ms),
+            Move::Release(_) | Move::Evict(_) => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn a4_an_explanation_is_what_the_checkout_gets_and_changes_nothing(
+        moves in prop::collection::vec(any_move(), 0..40),
+        client in 10..15_u8,
+        user in 0..3_usize,
+        seats in 1..6_u32,
+    ) {
+        let mut played = Played { world: World::with_seats(4), out: Vec::new(), nonce: 0 };
+        for it in &moves {
+            played.step(it);
+        }
+        let checkout = played.checkout(client, user, seats, false);
+        let world = &mut played.world;
+        world.input(Input::Tick);
+        let (before, events) = (world.engine.state.durable(), world.events.len());
+        let asked = Question { seats, ..question(client, USERS[user]) };
+        let told = explain(world, asked.clone()).unwrap();
+        prop_assert_eq!(&explain(world, asked).unwrap(), &told);
+        prop_assert_eq!(&world.engine.state.durable(), &before);
+        prop_assert_eq!(world.events.len(), events);
+        let answer = world.checkout_with(client, checkout);
+        prop_assert_eq!(answer.err().map(|it| *it), told.refusal);
+    }
+}
