@@ -21,6 +21,7 @@ mod lan;
 mod lease;
 mod life;
 mod policy_file;
+mod queue;
 mod seats_crowd;
 mod seats_lan;
 mod seats_nonce;

@@ -142,7 +142,7 @@ fn features_are_listed_for_people_and_for_scripts() {
         .nth(1)
         .unwrap()
         .split_whitespace()
-        .nth(3)
+        .nth(4)
         .unwrap()
         .to_owned();
     let table = table.replace(&format!("{name}  "), "lic01  ");
@@ -150,9 +150,19 @@ fn features_are_listed_for_people_and_for_scripts() {
     let rows: Vec<Vec<&str>> = rows.map(|row| row.split_whitespace().collect()).collect();
     assert_eq!(
         rows[0],
-        ["acme/mesh", "unlimited", "unlimited", "lic01", "2098-12-31"]
+        [
+            "acme/mesh",
+            "unlimited",
+            "unlimited",
+            "0",
+            "lic01",
+            "2098-12-31"
+        ]
     );
-    assert_eq!(rows[1], ["acme/solver", "10", "10", "lic01", "2098-12-31"]);
+    assert_eq!(
+        rows[1],
+        ["acme/solver", "10", "10", "0", "lic01", "2098-12-31"]
+    );
     let rows = site.call(&["features", "acme/solver", "--json"]);
     let rows: Value = serde_json::from_slice(&rows.stdout).unwrap();
     assert_eq!(rows.as_array().unwrap().len(), 1);
