@@ -23,6 +23,12 @@ pub(crate) struct Line {
     /// What its waiters are told, and when.
     pub(crate) telling: Telling,
     waiting: BTreeSet<Rank>,
+    /// Those of them who belong to a reservation of the policy, by its place there.
+    members: BTreeMap<usize, BTreeSet<Rank>>,
+    /// The first of a reservation that has no room even there keeps it from those behind.
+    blocked_members: BTreeMap<usize, Rank>,
+    /// Seats offered to those of a reservation: they count as taken from it.
+    offered_members: BTreeMap<usize, u64>,
     /// How many ask for how many seats.
     sizes: BTreeMap<u32, usize>,
     /// Pools that are kept for a waiter which has no room there yet, from its rank on.
@@ -66,6 +72,9 @@ impl Line {
             key,
             telling: Telling::default(),
             waiting: BTreeSet::new(),
+            members: BTreeMap::new(),
+            blocked_members: BTreeMap::new(),
+            offered_members: BTreeMap::new(),
             sizes: BTreeMap::new(),
             blocked: BTreeMap::new(),
             unseen_from: None,
@@ -107,21 +116,33 @@ impl Line {
     }
 
     /// One more. Whether it moves others back.
-    pub(crate) fn insert(&mut self, rank: Rank, seats: u32) -> bool {
+    pub(crate) fn insert(&mut self, rank: Rank, seats: u32, reservation: Option<usize>) -> bool {
         let moves = self.waiting.last().is_some_and(|last| *last > rank);
         self.waiting.insert(rank);
+        if let Some(reservation) = reservation {
+            self.members.entry(reservation).or_default().insert(rank);
+        }
         *self.sizes.entry(seats).or_default() += 1;
         moves
     }
 
     /// One less.
-    pub(crate) fn remove(&mut self, rank: Rank, seats: u32) {
+    pub(crate) fn remove(&mut self, rank: Rank, seats: u32, reservation: Option<usize>) {
         if !self.waiting.remove(&rank) {
             return;
+        }
+        if let Some(reservation) = reservation
+            && let Some(members) = self.members.get_mut(&reservation)
+        {
+            members.remove(&rank);
+            if members.is_empty() {
+                self.members.remove(&reservation);
+            }
         }
         if self.waiting.is_empty() {
             // Nobody keeps anything from newcomers any more.
             self.blocked.clear();
+            self.blocked_members.clear();
             self.unseen_from = None;
         }
         if let Some(count) = self.sizes.get_mut(&seats) {
@@ -155,6 +176,60 @@ impl Line {
         *first = rank.min(*first);
     }
 
+    /// Whether a waiter before this rank keeps a reservation that both belong to, as far as is known.
+    pub(crate) fn is_reservation_kept_from(&self, reservation: usize, rank: Rank) -> bool {
+        let first = self.blocked_members.get(&reservation);
+        if first.is_some_and(|first| *first < rank) {
+            return true;
+        }
+        let unseen_from = match self.look {
+            Look::Rest => return false,
+            Look::Due => Rank::FIRST,
+            Look::Going { from, .. } => from,
+        };
+        let members = self.members.get(&reservation);
+        unseen_from < rank
+            && members.is_some_and(|members| members.range(unseen_from..rank).next().is_some())
+    }
+
+    /// A waiter that has no room in its reservation keeps it from those behind.
+    pub(crate) fn block_reservation(&mut self, reservation: usize, rank: Rank) {
+        let first = self.blocked_members.entry(reservation).or_insert(rank);
+        *first = rank.min(*first);
+    }
+
+    /// The reservations whose holders wait here.
+    pub(crate) fn reservations(&self) -> Vec<usize> {
+        self.members.keys().copied().collect()
+    }
+
+    /// The first holder of a reservation from this rank on.
+    pub(crate) fn member_from(&self, reservation: usize, rank: Rank) -> Option<Rank> {
+        let members = self.members.get(&reservation)?;
+        members.range(rank..).next().copied()
+    }
+
+    /// Seats offered to the holders of a reservation.
+    pub(crate) fn offered_to(&self, reservation: usize) -> u64 {
+        let offered = self.offered_members.get(&reservation);
+        offered.copied().unwrap_or_default()
+    }
+
+    /// So many more are offered to them.
+    pub(crate) fn offer_to(&mut self, reservation: usize, seats: u32) {
+        *self.offered_members.entry(reservation).or_default() += u64::from(seats);
+    }
+
+    /// So many less.
+    pub(crate) fn withdraw_from(&mut self, reservation: usize, seats: u32) {
+        if let Some(offered) = self.offered_members.get_mut(&reservation) {
+            *offered = offered.saturating_sub(u64::from(seats));
+            if *offered == 0 {
+                self.offered_members.remove(&reservation);
+            }
+        }
+    }
+
     /// Whether somebody keeps this pool from all behind.
     pub(crate) fn is_blocked(&self, pool: PoolIndex) -> bool {
         self.blocked.contains_key(&pool)
@@ -178,6 +253,7 @@ impl Line {
             return (from, everybody);
         }
         self.blocked.clear();
+        self.blocked_members.clear();
         self.again = false;
         let everybody = std::mem::take(&mut self.again_everybody);
         self.look_on(Rank::FIRST, everybody);

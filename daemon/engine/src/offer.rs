@@ -19,7 +19,7 @@ use crate::{
     limits::WAITERS_LOOKED_AT_MAX,
     line::LineIndex,
     pool::{FeatureKey, PoolIndex},
-    queue::{Offer, Rank},
+    queue::{Kept, Offer, Rank},
     record::Record,
     step::Step,
     wait::Again,
@@ -28,7 +28,7 @@ use crate::{
 /// What a look at a waiter comes to.
 pub(crate) enum Turn {
     /// There is room for all it asks for, and these seats are kept for it.
-    Room(Vec<(PoolIndex, u32)>),
+    Room(Vec<Kept>),
     /// No room: it waits, and all behind it that want the same.
     Blocked,
     /// Nothing for itself just now; others need not wait for that.
@@ -58,15 +58,26 @@ impl Engine {
         (self.queue.is_due() && !stopped()).then_some(now.boot)
     }
 
-    /// Whether somebody who waits keeps this pool from a wish: nobody passes the queue (L9).
-    pub(crate) fn is_kept_from(&self, pool: PoolIndex, wish: &Wish) -> bool {
+    /// Whether somebody who waits keeps these seats of a pool from a wish: nobody passes the queue but
+    /// into the idle seats of its own reservation (L9).
+    pub(crate) fn is_behind(
+        &self,
+        pool: PoolIndex,
+        asker: &Asker<'_>,
+        wish: &Wish,
+        seats: u64,
+    ) -> bool {
         let Some(line) = self.queue.line_of(&wish.key) else {
             return false;
         };
-        let backfill = self.backfill(&wish.key);
-        self.queue
-            .line(line)
-            .is_kept_from(pool, wish.rank, backfill)
+        let line = self.queue.line(line);
+        if seats == 0 || !line.is_kept_from(pool, wish.rank, self.backfill(&wish.key)) {
+            return false;
+        }
+        self.reserved_for(asker, &wish.key)
+            .is_none_or(|(reservation, idle)| {
+                seats > idle || line.is_reservation_kept_from(reservation, wish.rank)
+            })
     }
 
     /// Grants what a waiter was offered. All rules are asked anew, but nobody comes before it: those
@@ -84,8 +95,8 @@ impl Engine {
             Turn::Room(kept) => {
                 self.unkeep(&kept);
                 self.served(number);
-                let lent = checkouts.iter().zip(&kept).map(|(checkout, (pool, _))| {
-                    self.lend(step, caller, checkout, *pool, waited_ms)
+                let lent = checkouts.iter().zip(&kept).map(|(checkout, kept)| {
+                    self.lend(step, caller, checkout, kept.pool, waited_ms)
                 });
                 lent.collect::<Result<_, _>>().map(Again::Granted)
             }
@@ -104,8 +115,8 @@ impl Engine {
     pub(crate) fn withdraw(&mut self, number: u64) {
         if let Some(offer) = self.queue.withdraw(number) {
             self.unkeep(&offer.kept);
-            for (pool, _) in offer.kept {
-                self.touch_pool(pool);
+            for kept in offer.kept {
+                self.touch_pool(kept.pool);
             }
         }
     }
@@ -116,6 +127,7 @@ impl Engine {
             return;
         };
         let (rank, root) = (waiter.rank, waiter.caller.root);
+        let reservations: Vec<_> = waiter.standings().collect();
         let checkouts = std::sync::Arc::clone(&waiter.checkouts);
         for checkout in checkouts.iter() {
             let key = FeatureKey::of(root, checkout);
@@ -127,6 +139,11 @@ impl Engine {
                 if self.can_serve(step, pool, checkout) {
                     self.queue.line_mut(line).block(pool, rank);
                 }
+            }
+            let own = reservations.iter().find(|(index, _)| *index == line);
+            if let Some((_, Some(reservation))) = own {
+                let line = self.queue.line_mut(line);
+                line.block_reservation(*reservation, rank);
             }
         }
     }
@@ -184,20 +201,53 @@ impl Engine {
         };
         if self.queue.line_mut(index).end_look(unseen_from) {
             self.queue.put_off(index);
+        } else if unseen_from.is_some() {
+            self.look_at_reservations(step, index, looks);
         }
     }
 
-    fn look_at_one(&mut self, step: &mut Step, rank: Rank) {
+    /// Those further back may have idle seats of their own reservations.
+    fn look_at_reservations(&mut self, step: &mut Step, index: LineIndex, looks: &mut usize) {
+        let key = self.queue.line(index).key.clone();
+        for reservation in self.queue.line(index).reservations() {
+            let mut from = Rank::FIRST;
+            while self.idle_in(&key, reservation) > 0 {
+                let Some(rank) = self.queue.line(index).member_from(reservation, from) else {
+                    break;
+                };
+                if *looks == 0 {
+                    return self.queue.touch(index, false);
+                }
+                *looks -= 1;
+                self.queue.count_look();
+                let is_blocked = self.look_at_one(step, rank);
+                if is_blocked && !self.backfill(&key) {
+                    break;
+                }
+                from = Rank {
+                    number: rank.number + 1,
+                    ..rank
+                };
+            }
+        }
+    }
+
+    /// Whether it has to wait, and those behind it that want the same.
+    fn look_at_one(&mut self, step: &mut Step, rank: Rank) -> bool {
         let Some(waiter) = self.queue.waiter(rank.number) else {
-            return;
+            return false;
         };
         let (caller, checkouts) = (waiter.caller, std::sync::Arc::clone(&waiter.checkouts));
         match self.turn_of(step, &caller, &checkouts, rank) {
             Turn::Room(kept) => self.offer(step, rank.number, kept),
-            Turn::Blocked => self.block(step, rank.number),
+            Turn::Blocked => {
+                self.block(step, rank.number);
+                return true;
+            }
             Turn::PassedOver => {}
             Turn::Over(refusal) => self.dismiss(step, rank.number, *refusal),
         }
+        false
     }
 
     /// Whether there is room for all of these together; then it is kept.
@@ -220,7 +270,8 @@ impl Engine {
                     let taken = self.take_lingering(caller.client, &checkout.holder, pool, seats);
                     lingered.extend(taken);
                     self.state.keep(pool, seats);
-                    kept.push((pool, seats));
+                    let line = self.queue.open_line(&wish.key);
+                    kept.push(Kept { pool, line, seats });
                     continue;
                 }
                 Ok(Verdict::Wait(refusal)) | Err(refusal) => refusal,
@@ -238,7 +289,7 @@ impl Engine {
         Turn::Room(kept)
     }
 
-    fn offer(&mut self, step: &mut Step, number: u64, kept: Vec<(PoolIndex, u32)>) {
+    fn offer(&mut self, step: &mut Step, number: u64, kept: Vec<Kept>) {
         let until = step.now.boot.plus(OFFER_MS);
         self.queue.offer(number, Offer { until, kept });
         if let Some(waiter) = self.queue.waiter(number) {
@@ -247,9 +298,9 @@ impl Engine {
         }
     }
 
-    fn unkeep(&mut self, kept: &[(PoolIndex, u32)]) {
-        for (pool, seats) in kept {
-            self.state.unkeep(*pool, *seats);
+    fn unkeep(&mut self, kept: &[Kept]) {
+        for kept in kept {
+            self.state.unkeep(kept.pool, kept.seats);
         }
     }
 

@@ -61,6 +61,8 @@ pub(crate) struct Waiter {
     pub(crate) checkouts: Arc<[Checkout]>,
     /// The lines it stands in, each once.
     pub(crate) lines: Vec<LineIndex>,
+    /// The reservation it belongs to in each of them.
+    pub(crate) reservations: Vec<Option<usize>>,
     pub(crate) since: BootMs,
     pub(crate) offer: Option<Offer>,
     /// Cut off, and its place kept until then.
@@ -75,7 +77,15 @@ pub(crate) struct Waiter {
 #[derive(Debug)]
 pub(crate) struct Offer {
     pub(crate) until: BootMs,
-    pub(crate) kept: Vec<(PoolIndex, u32)>,
+    pub(crate) kept: Vec<Kept>,
+}
+
+/// Seats of one pool, kept for one of its line.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kept {
+    pub(crate) pool: PoolIndex,
+    pub(crate) line: LineIndex,
+    pub(crate) seats: u32,
 }
 
 impl Waiter {
@@ -87,6 +97,18 @@ impl Waiter {
     /// The name of it on the wire.
     pub(crate) fn nonce(&self) -> Nonce {
         self.checkouts[0].nonce
+    }
+
+    /// Its lines, and the reservation it belongs to in each.
+    pub(crate) fn standings(&self) -> impl Iterator<Item = (LineIndex, Option<usize>)> + '_ {
+        let lines = self.lines.iter().copied();
+        lines.zip(self.reservations.iter().copied())
+    }
+
+    /// The reservation it belongs to in this line.
+    fn reservation_in(&self, line: LineIndex) -> Option<usize> {
+        let mut standings = self.standings();
+        standings.find(|(index, _)| *index == line)?.1
     }
 
     /// Seats asked for in each of its lines, or fewer.
@@ -210,7 +232,7 @@ impl Queue {
         *self.by_client.entry(client).or_default() += 1;
         self.by_connection
             .insert((waiter.caller.connection, number));
-        self.line_up(&waiter);
+        self.step_in(&waiter);
         self.waiters.insert(number, waiter);
     }
 
@@ -230,15 +252,13 @@ impl Queue {
         self.by_connection
             .remove(&(waiter.caller.connection, number));
         waiter.ends().map(|at| self.timers.remove(&(at, number)));
-        if waiter.offer.is_none() {
-            self.line_down(&waiter);
-        }
+        self.step_out(&waiter);
         Some(waiter)
     }
 
     /// Is offered seats: out of its lines until it claims them.
     pub(crate) fn offer(&mut self, number: u64, offer: Offer) {
-        self.change(number, |waiter| {
+        self.move_to(number, |waiter| {
             let before = waiter.offer.replace(offer);
             debug_assert!(before.is_none(), "one offer at a time (L9)");
         });
@@ -247,7 +267,7 @@ impl Queue {
     /// Its offer is taken back; it stands where it stood.
     pub(crate) fn withdraw(&mut self, number: u64) -> Option<Offer> {
         let mut offer = None;
-        self.change(number, |waiter| offer = waiter.offer.take());
+        self.move_to(number, |waiter| offer = waiter.offer.take());
         offer
     }
 
@@ -270,21 +290,16 @@ impl Queue {
         self.change(number, |waiter| waiter.cut_off = Some(until));
     }
 
-    /// Stands at another rank of the same number.
-    pub(crate) fn set_rank(&mut self, number: u64, rank: Rank) {
+    /// Stands at another rank of the same number, and belongs to other reservations.
+    pub(crate) fn rank_anew(&mut self, number: u64, rank: Rank, reservations: Vec<Option<usize>>) {
         let Some(mut waiter) = self.waiters.remove(&number) else {
             return;
         };
-        if waiter.rank == rank {
-            self.waiters.insert(number, waiter);
-            return;
-        }
-        if waiter.offer.is_none() {
-            self.line_down(&waiter);
-        }
-        waiter.rank = rank;
-        if waiter.offer.is_none() {
-            self.line_up(&waiter);
+        if waiter.rank != rank || waiter.reservations != reservations {
+            self.step_out(&waiter);
+            waiter.rank = rank;
+            waiter.reservations = reservations;
+            self.step_in(&waiter);
         }
         self.waiters.insert(number, waiter);
     }
@@ -413,38 +428,64 @@ impl Queue {
         [end, rest, look].into_iter().flatten().min()
     }
 
-    /// Changes a waiter, and its timer and lines with it.
+    /// Changes a waiter, and its timer with it.
     fn change(&mut self, number: u64, change: impl FnOnce(&mut Waiter)) {
         let Some(mut waiter) = self.waiters.remove(&number) else {
             return;
         };
-        let (before, stood) = (waiter.ends(), waiter.offer.is_none());
+        let before = waiter.ends();
         change(&mut waiter);
-        let (after, stands) = (waiter.ends(), waiter.offer.is_none());
+        let after = waiter.ends();
         before.map(|at| self.timers.remove(&(at, number)));
         after.map(|at| self.timers.insert((at, number)));
-        match (stood, stands) {
-            (true, false) => self.line_down(&waiter),
-            (false, true) => self.line_up(&waiter),
-            _ => {}
-        }
         self.waiters.insert(number, waiter);
     }
 
-    fn line_up(&mut self, waiter: &Waiter) {
-        for index in &waiter.lines {
-            if self.lines[index.0].insert(waiter.rank, waiter.seats_at_least()) {
-                self.moved.insert(*index);
+    /// Changes where a waiter stands.
+    fn move_to(&mut self, number: u64, change: impl FnOnce(&mut Waiter)) {
+        if let Some(waiter) = self.waiters.remove(&number) {
+            self.step_out(&waiter);
+            self.waiters.insert(number, waiter);
+        }
+        self.change(number, change);
+        if let Some(waiter) = self.waiters.remove(&number) {
+            self.step_in(&waiter);
+            self.waiters.insert(number, waiter);
+        }
+    }
+
+    /// Stands in its lines, or beside them with its offer.
+    fn step_in(&mut self, waiter: &Waiter) {
+        let Some(offer) = &waiter.offer else {
+            for (index, reservation) in waiter.standings() {
+                let line = &mut self.lines[index.0];
+                if line.insert(waiter.rank, waiter.seats_at_least(), reservation) {
+                    self.moved.insert(index);
+                }
+            }
+            return;
+        };
+        for kept in &offer.kept {
+            if let Some(reservation) = waiter.reservation_in(kept.line) {
+                self.lines[kept.line.0].offer_to(reservation, kept.seats);
             }
         }
     }
 
-    /// Who is no more in a line no longer blocks it.
-    fn line_down(&mut self, waiter: &Waiter) {
-        for index in &waiter.lines {
-            self.lines[index.0].remove(waiter.rank, waiter.seats_at_least());
-            self.moved.insert(*index);
-            self.touch(*index, false);
+    /// Stands there no more. Who is no more in a line no longer blocks it.
+    fn step_out(&mut self, waiter: &Waiter) {
+        if let Some(offer) = &waiter.offer {
+            for kept in &offer.kept {
+                if let Some(reservation) = waiter.reservation_in(kept.line) {
+                    self.lines[kept.line.0].withdraw_from(reservation, kept.seats);
+                }
+            }
+            return;
+        }
+        for (index, reservation) in waiter.standings() {
+            self.lines[index.0].remove(waiter.rank, waiter.seats_at_least(), reservation);
+            self.moved.insert(index);
+            self.touch(index, false);
         }
     }
 }

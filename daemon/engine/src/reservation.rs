@@ -77,16 +77,27 @@ impl Engine {
         kept.next().map(|(reservation, _)| reservation)
     }
 
-    /// Seats reserved for this asker that nobody of its reservation has out.
-    pub(crate) fn reserved_for(&self, asker: &Asker<'_>, key: &FeatureKey) -> u64 {
+    /// The reservation of this asker, and how many of its seats nobody has.
+    pub(crate) fn reserved_for(&self, asker: &Asker<'_>, key: &FeatureKey) -> Option<(usize, u64)> {
+        let own = self.reservation_of(asker, key)?;
+        Some((own, self.idle_in(key, own)))
+    }
+
+    /// The reservation of this asker.
+    pub(crate) fn reservation_of(&self, asker: &Asker<'_>, key: &FeatureKey) -> Option<usize> {
         if self.policy.reserve.is_empty() {
-            return 0;
+            return None;
         }
         let path = self.state.feature_path(key);
-        let own = self.policy.reservation_of(&path, &asker.subject());
-        let reservations = self.policy.reservations(&path).into_iter();
-        let mut own = reservations.filter(|it| Some(it.index) == own);
-        own.next().map_or(0, |it| self.idle_of(key, &it))
+        self.policy.reservation_of(&path, &asker.subject())
+    }
+
+    /// Seats of a reservation that nobody has.
+    pub(crate) fn idle_in(&self, key: &FeatureKey, index: usize) -> u64 {
+        let path = self.state.feature_path(key);
+        let mut reservations = self.policy.reservations(&path).into_iter();
+        let reservation = reservations.find(|it| it.index == index);
+        reservation.map_or(0, |it| self.idle_of(key, &it))
     }
 
     /// Reservations that are not the asker's, each with its idle seats.
@@ -165,7 +176,11 @@ impl Engine {
 
     fn idle_of(&self, key: &FeatureKey, reservation: &Reservation) -> u64 {
         let used = self.state.tally.of_reservation(key, reservation.index);
-        u64::from(reservation.seats).saturating_sub(used)
+        let line = self.queue.line_of(key);
+        let offered = line.map_or(0, |line| {
+            self.queue.line(line).offered_to(reservation.index)
+        });
+        u64::from(reservation.seats).saturating_sub(used + offered)
     }
 }
 

@@ -120,9 +120,7 @@ impl Engine {
             Some(Why::Overcommitted)
         } else if seats_shared > self.free_of(step, pool) {
             Some(Why::Full)
-        } else if seats_shared > self.reserved_for(asker, &wish.key)
-            && self.is_kept_from(candidate.pool, wish)
-        {
+        } else if self.is_behind(candidate.pool, asker, wish, seats_shared) {
             Some(Why::Behind)
         } else {
             let kept = self.reserved_away(step, asker, wish, seats_shared);

@@ -41,22 +41,22 @@ impl Engine {
 
     /// Another policy: who waits stands where that says, and is judged by it.
     pub(crate) fn rank_anew(&mut self) {
-        let ranks: Vec<_> = self
+        let standings: Vec<_> = self
             .queue
             .waiters()
             .map(|(number, waiter)| {
-                let priority = Reverse(self.priority_of(&waiter.caller, &waiter.checkouts));
-                (
-                    number,
-                    Rank {
-                        priority,
-                        ..waiter.rank
-                    },
-                )
+                let priority = self.priority_of(&waiter.caller, &waiter.checkouts);
+                let rank = Rank {
+                    priority: Reverse(priority),
+                    ..waiter.rank
+                };
+                let reservations =
+                    self.reservations_of(&waiter.caller, &waiter.checkouts, &waiter.lines);
+                (number, rank, reservations)
             })
             .collect();
-        for (number, rank) in ranks {
-            self.queue.set_rank(number, rank);
+        for (number, rank, reservations) in standings {
+            self.queue.rank_anew(number, rank, reservations);
         }
         self.queue.touch_all();
     }
@@ -102,6 +102,7 @@ impl Engine {
             rank,
             caller: *caller,
             checkouts: checkouts.into(),
+            reservations: self.reservations_of(caller, checkouts, &lines),
             lines,
             since: step.now.boot,
             offer: None,
@@ -246,6 +247,22 @@ impl Engine {
         for checkout in waiter.checkouts.iter() {
             self.note_denial(step, &waiter.caller, checkout, code);
         }
+    }
+
+    /// The reservation that the holder belongs to in each of these lines.
+    fn reservations_of(
+        &self,
+        caller: &Caller,
+        checkouts: &[Checkout],
+        lines: &[LineIndex],
+    ) -> Vec<Option<usize>> {
+        let of = |index: &LineIndex| {
+            let key = &self.queue.line(*index).key;
+            let mut same = checkouts.iter();
+            let same = same.find(|it| FeatureKey::of(caller.root, it) == *key)?;
+            self.reservation_of(&Asker::of(caller, &same.holder), key)
+        };
+        lines.iter().map(of).collect()
     }
 
     fn priority_of(&self, caller: &Caller, checkouts: &[Checkout]) -> i32 {

@@ -279,7 +279,7 @@ impl Model {
         let kept = waiters.filter_map(|(_, waiter)| waiter.offer.as_ref());
         let kept: u64 = kept
             .flat_map(|offer| &offer.kept)
-            .map(|kept| u64::from(kept.1))
+            .map(|kept| u64::from(kept.seats))
             .sum();
         assert_eq!(pool.offered, kept, "offered seats are those of offers");
         assert!(pool.out + pool.offered <= u64::from(self.seats));

@@ -176,6 +176,33 @@ fn l9_sets_that_want_each_others_features_do_not_block_each_other() {
 }
 
 #[test]
+fn l9_an_idle_reservation_serves_its_own_although_others_wait() {
+    let mut world = World::with_seats(3);
+    let reserve = vec![rule(1, &["user:ann"], ReserveRule { seats: 1 })];
+    let with = Policy {
+        reserve,
+        ..policy()
+    };
+    world.set_policy(with).unwrap();
+    world.checkout(10, 1).unwrap();
+    let lease = world.checkout(10, 2).unwrap().lease;
+    world.wait_with(11, waits("bob", 21, 2));
+    let anns = world.checkout_with(12, wants_as("ann", "ws1", 22));
+    let anns = anns.unwrap().lease;
+    world.wait_with(13, waits("ann", 23, 1));
+    // Her reservation comes free: it is hers, whoever stands before her.
+    world.release(12, &anns, 22, link(22, 200)).unwrap();
+    assert_eq!(offered(&world), [23]);
+    // A shared seat is for the head alone, even where hers is taken.
+    give_back(&mut world, &lease, 2);
+    refused(
+        world.checkout_with(14, wants_as("ann", "ws1", 24)),
+        RefusalCode::NoSeat,
+    );
+    assert_eq!(offered(&world), [23]);
+}
+
+#[test]
 fn l9_who_can_never_be_served_is_dismissed() {
     let (mut world, _) = full(4);
     world.wait_with(11, waits("ann", 21, 4));
