@@ -192,7 +192,6 @@ impl Engine {
                 return self.queue.put_off(index);
             }
             *looks -= 1;
-            self.queue.count_look();
             self.look_at_one(step, rank);
             from = Rank {
                 number: rank.number + 1,
@@ -219,7 +218,6 @@ impl Engine {
                     return self.queue.touch(index, false);
                 }
                 *looks -= 1;
-                self.queue.count_look();
                 let is_blocked = self.look_at_one(step, rank);
                 if is_blocked && !self.backfill(&key) {
                     break;
@@ -234,6 +232,10 @@ impl Engine {
 
     /// Whether it has to wait, and those behind it that want the same.
     fn look_at_one(&mut self, step: &mut Step, rank: Rank) -> bool {
+        #[cfg(test)]
+        {
+            self.queue.looks += 1;
+        }
         let Some(waiter) = self.queue.waiter(rank.number) else {
             return false;
         };

@@ -349,14 +349,6 @@ impl Queue {
         self.due.pop_front()
     }
 
-    /// A waiter is looked at.
-    pub(crate) fn count_look(&mut self) {
-        #[cfg(test)]
-        {
-            self.looks += 1;
-        }
-    }
-
     /// There is more to look at in this line, after the others had their turn.
     pub(crate) fn put_off(&mut self, index: LineIndex) {
         self.due.push_back(index);

@@ -148,7 +148,9 @@ impl Engine {
             let pool = self.state.leases.get(id).map(|entry| entry.pool);
             self.state.apply(&Record::DropLease(*id));
             // Who waits may have been looked at meanwhile (L9).
-            pool.into_iter().for_each(|pool| self.touch_pool(pool));
+            if let Some(pool) = pool {
+                self.touch_pool(pool);
+            }
         }
         for taken in step.forget_grants(before) {
             self.put_lingering_back(taken);
