@@ -240,8 +240,12 @@ impl Pool {
             .as_mut()
             .filter(|_| change.before != change.after)
         {
-            before.standing.map(|it| excess.remove(it.since));
-            after.standing.map(|it| excess.add(it.since, it.seats));
+            if let Some(share) = before.standing {
+                excess.remove(share.since);
+            }
+            if let Some(share) = after.standing {
+                excess.add(share.since, share.seats);
+            }
         }
         change
     }

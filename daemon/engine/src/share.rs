@@ -204,7 +204,10 @@ fn largest(sized: &BTreeSet<(u32, LeaseId)>) -> u32 {
 mod tests {
     use usher_protocol::ids::{Commit, Epoch};
 
-    use super::*;
+    use super::{
+        Grouping::{Display, Host, Process, User, UserHost},
+        *,
+    };
 
     const FIRST: LeaseId = LeaseId {
         epoch: Epoch(1),
@@ -288,7 +291,6 @@ mod tests {
         let ada = holder("ada", "ws1", Some(":0"));
         let ada_again = holder("Ada", "ws9", None);
         let bob = holder("bob", "ws1", Some(":0"));
-        use Grouping::{Display, Host, Process, User, UserHost};
         for (grouping, same_key, other_user, other_key) in [
             (Process, false, false, false),
             (Host, true, true, false),

@@ -241,6 +241,12 @@ pub(super) fn evict(args: EvictArgs, places: &Places) -> Result<(), Failure> {
         other => return Err(Failure::of_answer(other)),
     }
     let text = match find(&mut daemon, id)? {
+        // A seat of a group comes back with the last of its leases, so all of them were evicted.
+        Some(lease) if lease.sharing > 1 => format!(
+            "✓ {id}: evicted with all {} leases that share its seats of {}; none of them is renewed, and the seats are free when the last is given back or over\n",
+            lease.sharing,
+            plain(&lease.feature)
+        ),
         Some(lease) => format!(
             "✓ {id}: evicted; the next renewal of {} on {} is refused, {} of {} free in {} at the latest\n",
             plain(&lease.user),

@@ -494,13 +494,3 @@ pub(crate) fn signed_by(
     let text = issue(license, &key(2), &certificate, revocations).unwrap();
     Arc::new(VerifiedLicense::verify(text.as_bytes()).unwrap())
 }
-
-/// Two serials of one license, ten and three seats, signed once for all cases of a property.
-pub(crate) fn sizes() -> &'static [Arc<VerifiedLicense>] {
-    static SIZES: OnceLock<Vec<Arc<VerifiedLicense>>> = OnceLock::new();
-    SIZES.get_or_init(|| {
-        (1..=6_u32)
-            .map(|serial| solver(2 + (serial * 3) % 5, u64::from(serial)))
-            .collect()
-    })
-}
