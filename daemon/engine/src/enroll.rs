@@ -66,9 +66,9 @@ impl Engine {
         }
         let detail = match asker.client.map(|client| client.fingerprint()) {
             Some(key) => format!(
-                "this workstation's key is not accepted here yet: give its fingerprint {key} to the administrator, who says `usherd clients accept {key}`"
+                "this workstation's key is not accepted here yet: give its fingerprint {key} to the administrator, who says `usherd client accept {key} --name NAME`"
             ),
-            None => "no key of this workstation is accepted here yet; `usherd clients pending` shows those that asked".to_owned(),
+            None => "no key of this workstation is accepted here yet; `usherd clients --pending` shows those that asked".to_owned(),
         };
         let mut refusal = no(RefusalCode::NotEnrolled, detail);
         refusal.rule = Some(rule);

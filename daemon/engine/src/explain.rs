@@ -202,6 +202,9 @@ impl Engine {
         });
         let feature = &self.state.pool(pools[0]).key.feature;
         let detail = match seats {
+            1 if out < total => format!(
+                "{out} of {total} seats of {feature} are out, and the others are kept for those who were before; wait"
+            ),
             1 => format!(
                 "all {total} seats of {feature} are out; wait, or ask a holder to give one back"
             ),

@@ -224,7 +224,7 @@ pub enum What {
         holder: Holder,
         /// Why not.
         code: RefusalCode,
-        /// How often since the last such entry.
+        /// How often, repeats of one request included.
         count: u32,
     },
     /// A license went live.

@@ -9,6 +9,7 @@ mod license;
 mod linger;
 mod model;
 mod policy_admission;
+mod policy_change;
 mod policy_denials;
 mod policy_enroll;
 mod policy_evict;

@@ -35,7 +35,7 @@ fn an_unknown_key_is_refused_told_what_to_say_and_listed() {
     world.set_policy(required()).unwrap();
     let refusal = refused(world.checkout(10, 1), RefusalCode::NotEnrolled);
     let fingerprint = of(10).fingerprint();
-    let command = format!("usherd clients accept {fingerprint}");
+    let command = format!("usherd client accept {fingerprint} --name NAME");
     assert!(refusal.detail.contains(&command), "{}", refusal.detail);
     assert_eq!(refusal.rule.unwrap().line, 1);
     world.run(1000);

@@ -149,19 +149,18 @@ struct Played {
 }
 
 impl Played {
-    fn checkout(&mut self, client: u8, user: usize, seats: u32, wait: bool) -> Checkout {
+    fn checkout(&mut self, user: usize, seats: u32, wait: bool) -> Checkout {
         self.nonce += 1;
         let mut checkout = wants_as(USERS[user], "ws1", self.nonce);
         checkout.seats = seats;
         checkout.wait = wait;
-        let _ = client;
         checkout
     }
 
     fn step(&mut self, it: &Move) {
         match *it {
             Move::Checkout(client, user, seats, wait) => {
-                let checkout = self.checkout(client, user, seats, wait);
+                let checkout = self.checkout(user, seats, wait);
                 let answer = self.world.client(client, ClientAsk::Checkout(checkout));
                 if let Answer::Promised(promise) = answer {
                     self.out.push((client, promise.lease, self.nonce));
@@ -182,9 +181,10 @@ impl Played {
             }
             Move::Suspend(on) => {
                 let key = SuspensionKey::License("acme-1".parse().unwrap());
-                let ask = match on {
-                    true => AdminAsk::Suspend(key, "a test".to_owned()),
-                    false => AdminAsk::Resume(key),
+                let ask = if on {
+                    AdminAsk::Suspend(key, "a test".to_owned())
+                } else {
+                    AdminAsk::Resume(key)
                 };
                 let _ = self.world.admin(ask);
             }
@@ -208,7 +208,7 @@ proptest! {
         for it in &moves {
             played.step(it);
         }
-        let checkout = played.checkout(client, user, seats, false);
+        let checkout = played.checkout(user, seats, false);
         let world = &mut played.world;
         world.input(Input::Tick);
         let (before, events) = (world.engine.state.durable(), world.events.len());
