@@ -6,6 +6,7 @@
 //! each step: what is left is done in the next, and nobody passes who was not looked at.
 
 use usher_protocol::{
+    documents::license::Grouping,
     limits::OFFER_MS,
     refusal::{Refusal, RefusalCode},
     time::{BootMs, DurationMs, Now},
@@ -20,7 +21,7 @@ use crate::{
     line::LineIndex,
     pool::{FeatureKey, PoolIndex},
     queue::{Kept, Offer, Rank},
-    record::Record,
+    record::{LeaseRecord, Record},
     step::Step,
     wait::Again,
 };
@@ -45,6 +46,11 @@ impl Engine {
         }
         let mut looks = WAITERS_LOOKED_AT_MAX;
         while looks > 0 {
+            if let Some(rank) = self.queue.next_alone() {
+                looks -= 1;
+                self.look_at_one(step, rank);
+                continue;
+            }
             let Some(line) = self.queue.next_due() else {
                 return;
             };
@@ -160,8 +166,12 @@ impl Engine {
     }
 
     /// What a record changes for those who wait, beside the seats it frees.
-    pub(crate) fn touch_for(&mut self, record: &Record) {
+    pub(crate) fn touch_for(&mut self, record: &Record, is_new: bool) {
         match record {
+            // Who shares a seat with a new lease needs none of its own.
+            Record::PutLease(lease) if is_new && lease.grouping != Grouping::Process => {
+                self.touch_sharing(lease);
+            }
             Record::PutLease(_)
             | Record::DropLease(_)
             | Record::PutMark(_)
@@ -175,6 +185,23 @@ impl Engine {
             | Record::DropClient(_)
             | Record::PutSuspension(_)
             | Record::DropSuspension(_) => self.queue.touch_all(),
+        }
+    }
+
+    /// Those of this client key, or all where a share spans keys.
+    fn touch_sharing(&mut self, lease: &LeaseRecord) {
+        let key = FeatureKey {
+            root: lease.root,
+            environment: lease.environment,
+            feature: lease.feature.clone(),
+        };
+        let Some(line) = self.queue.line_of(&key) else {
+            return;
+        };
+        if lease.grouping == Grouping::User {
+            self.queue.touch(line, true);
+        } else {
+            self.queue.touch_client(lease.client);
         }
     }
 

@@ -138,6 +138,8 @@ pub(crate) struct Queue {
     line_by_key: BTreeMap<FeatureKey, LineIndex>,
     /// Lines whose waiters are to be looked at.
     due: VecDeque<LineIndex>,
+    /// Waiters to be looked at by themselves, wherever they stand.
+    alone: BTreeSet<u64>,
     /// Lines in which places changed in this step.
     moved: BTreeSet<LineIndex>,
     /// When those further back in a line are told of it.
@@ -339,9 +341,28 @@ impl Queue {
         }
     }
 
+    /// Something changed for all waiters of this client key.
+    pub(crate) fn touch_client(&mut self, client: PublicKey) {
+        let first = (client, Nonce([0; 16]));
+        let last = (client, Nonce([u8::MAX; 16]));
+        let numbers = self.by_nonce.range(first..=last);
+        self.alone.extend(numbers.map(|(_, number)| *number));
+    }
+
+    /// The next waiter to look at by itself.
+    pub(crate) fn next_alone(&mut self) -> Option<Rank> {
+        while let Some(number) = self.alone.pop_first() {
+            let waiter = self.waiters.get(&number);
+            if let Some(waiter) = waiter.filter(|it| it.offer.is_none()) {
+                return Some(waiter.rank);
+            }
+        }
+        None
+    }
+
     /// Whether waiters are to be looked at.
     pub(crate) fn is_due(&self) -> bool {
-        !self.due.is_empty()
+        !self.due.is_empty() || !self.alone.is_empty()
     }
 
     /// The next line to look at.

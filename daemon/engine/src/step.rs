@@ -106,7 +106,7 @@ impl Engine {
             self.state.note_flow(pool, step.now.boot, after - before);
             self.touch_pool(pool);
         }
-        self.touch_for(&record);
+        self.touch_for(&record, pool.is_none());
         step.output.records.push(record);
     }
 

@@ -254,3 +254,53 @@ fn l9_expiry_serves_those_who_wait_before_those_who_come() {
     refused(world.checkout(12, 22), RefusalCode::NoSeat);
     assert_eq!(world.news(), [(11, offer(21))]);
 }
+
+#[test]
+fn l9_the_first_are_told_at_once_and_the_others_once_a_second() {
+    let (mut world, leases) = full(3);
+    for number in 21..=60 {
+        world.wait(number, number);
+    }
+    let queued = |news: &[(u8, Push)]| {
+        let queued = news.iter();
+        queued
+            .filter(|(_, push)| matches!(push, Push::Queued(..)))
+            .count()
+    };
+    world.give_back(10, &leases[0], 1);
+    assert_eq!(queued(&world.news()), 39);
+    world.run(500);
+    world.give_back(10, &leases[1], 2);
+    assert_eq!(queued(&world.news()), 32);
+    world.run(499);
+    assert_eq!(world.news(), []);
+    world.run(1);
+    let news = world.news();
+    assert_eq!(queued(&news), 6);
+    assert_eq!(news[5], (60, Push::Queued(nonce(60), place(38, 38))));
+    // Nothing changed: nobody is told.
+    world.run(5000);
+    assert_eq!(world.news(), []);
+}
+
+#[test]
+fn l9_an_estimate_comes_with_the_place() {
+    let (mut world, leases) = full(4);
+    for number in 21..=26 {
+        world.wait(number, number);
+    }
+    for (index, lease) in leases.iter().enumerate().take(3) {
+        world.run(10_000);
+        world.give_back(10, lease, u8::try_from(index).unwrap() + 1);
+    }
+    let place = Place {
+        expected_ms: Some(DurationMs(20_000)),
+        ..place(2, 3)
+    };
+    let last = world
+        .news()
+        .into_iter()
+        .filter(|(client, _)| *client == 25)
+        .last();
+    assert_eq!(last, Some((25, Push::Queued(nonce(25), place))));
+}

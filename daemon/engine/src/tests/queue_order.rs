@@ -203,6 +203,26 @@ fn l9_an_idle_reservation_serves_its_own_although_others_wait() {
 }
 
 #[test]
+fn l9_who_shares_a_seat_that_was_granted_waits_no_more() {
+    let mut world = World::new();
+    let mut shared = feature("solver", Some(1));
+    shared.grouping = Grouping::Host;
+    let license = license("acme-1", 1, vec![shared]);
+    world.install(&signed(&license)).unwrap();
+    let held = world.checkout(10, 1).unwrap().lease;
+    world.wait_with(11, waits("ann", 21, 1));
+    world.wait_with(12, waits("bob", 22, 1));
+    world.wait_with(11, waits("ann", 23, 1));
+    world.release(10, &held, 1, link(1, 2)).unwrap();
+    assert_eq!(offered(&world), [21]);
+    // Her other process waits behind bob for what is out to her already.
+    world.checkout_with(11, waits("ann", 21, 1)).unwrap();
+    assert_eq!(offered(&world), [23]);
+    world.checkout_with(11, waits("ann", 23, 1)).unwrap();
+    assert_eq!((world.seats_out(), world.engine.queue.len()), (1, 1));
+}
+
+#[test]
 fn l9_who_can_never_be_served_is_dismissed() {
     let (mut world, _) = full(4);
     world.wait_with(11, waits("ann", 21, 4));
