@@ -221,7 +221,9 @@ impl Model {
             client.asked = wishes(index, client.nonces, of.0, of.1);
         }
         let mut asked = client.asked.clone();
-        asked.iter_mut().for_each(|checkout| checkout.wait = wait);
+        for checkout in &mut asked {
+            checkout.wait = wait;
+        }
         for promise in self.ask(index, asked) {
             if !lost {
                 self.believe(index, promise);
