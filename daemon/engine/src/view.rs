@@ -191,7 +191,7 @@ impl Engine {
     fn lease_view(&self, step: &Step, id: LeaseId, entry: &LeaseEntry) -> LeaseView {
         let key = &self.state.pool(entry.pool).key;
         LeaseView {
-            borrowed_until: None,
+            borrowed_until: entry.borrowed.map(|it| it.until),
             sharing: self.sharing_with(entry),
             id,
             feature: format!("{}/{}", self.vendor_name(key.root), key.feature),
@@ -254,6 +254,14 @@ fn note(entry: &LeaseEntry) -> Option<String> {
             ..
         } => Some(format!("evicted: {reason}")),
         LeaseEntry { forked: true, .. } => Some("forked".to_owned()),
+        LeaseEntry {
+            borrowed: Some(borrowed),
+            ..
+        } => match (borrowed.written_off, borrowed.returned) {
+            (true, _) => Some("written off".to_owned()),
+            (false, true) => Some("returned early".to_owned()),
+            (false, false) => None,
+        },
         LeaseEntry { heard: false, .. } => Some("held since restart".to_owned()),
         _ => None,
     }

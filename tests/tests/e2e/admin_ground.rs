@@ -6,10 +6,10 @@ use std::process::Output;
 use std::thread;
 use std::time::Duration;
 
-use usher_client::Client;
 use usher_client::blocking;
 use usher_client::paths::Paths;
 use usher_client::protocol::wire::Holder;
+use usher_client::{Builder, Client};
 use usher_tests::daemon::{Daemon, Vendor};
 use usher_tests::station::Station;
 
@@ -51,11 +51,16 @@ impl Site {
 
     /// A client of `acme`, as `anna` on `ws1`.
     pub(crate) fn client(&self) -> blocking::Client {
+        blocking::Client::build(self.builder()).unwrap()
+    }
+
+    /// The same client, not yet connected.
+    pub(crate) fn builder(&self) -> Builder {
         let root = fs::read_to_string(self.acme.directory().join("acme.pub")).unwrap();
         let home = self.station.home().to_owned();
         let variable = move |name: &str| (name == "HOME").then(|| home.clone().into());
         let machine = "0123456789abcdef0123456789abcdef".parse().unwrap();
-        let builder = Client::builder(root)
+        Client::builder(root)
             .unwrap()
             .ignore_surroundings()
             .discovery(false)
@@ -67,8 +72,7 @@ impl Site {
                 display: None,
                 process: 7,
             })
-            .server(self.daemon.address().to_string());
-        blocking::Client::build(builder).unwrap()
+            .server(self.daemon.address().to_string())
     }
 
     /// Runs a verb that must fail: its exit code and what it said.

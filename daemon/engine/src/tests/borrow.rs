@@ -76,6 +76,28 @@ fn l10_a_borrow_is_for_the_length_asked_and_waits_for_the_log() {
 }
 
 #[test]
+fn l10_the_list_of_leases_tells_its_end_and_what_became_of_it() {
+    let mut solver = lendable(3);
+    solver.write_off = 1;
+    let mut world = world(solver);
+    let promise = borrow(&mut world, 10, 1, 3).unwrap();
+    let listed = |world: &mut World| match world.admin(AdminAsk::Leases {
+        after: None,
+        count_max: 10,
+    }) {
+        Ok(Answer::Leases(mut leases)) => leases.remove(0),
+        other => panic!("{other:?}"),
+    };
+    let lease = listed(&mut world);
+    assert_eq!(lease.borrowed_until, Some(promise.lease.not_after));
+    assert_eq!(lease.note, None);
+    write_off(&mut world, &promise).unwrap();
+    let note = listed(&mut world).note;
+    assert_eq!(note.as_deref(), Some("written off"));
+    world.checkout(11, 2).unwrap();
+}
+
+#[test]
 fn l10_it_counts_until_its_end_and_the_tolerance_and_not_longer() {
     let mut world = world(lendable(1));
     borrow(&mut world, 10, 1, 3).unwrap();
