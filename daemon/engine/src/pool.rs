@@ -235,15 +235,12 @@ impl Pool {
             before: before.standing,
             after: after.standing,
         };
-        if let Some(excess) = self
-            .excess
-            .as_mut()
-            .filter(|_| change.before != change.after)
-        {
-            if let Some(share) = before.standing {
+        let (before, after) = (before.recallable(), after.recallable());
+        if let Some(excess) = self.excess.as_mut().filter(|_| before != after) {
+            if let Some(share) = before {
                 excess.remove(share.since);
             }
-            if let Some(share) = after.standing {
+            if let Some(share) = after {
                 excess.add(share.since, share.seats);
             }
         }

@@ -172,6 +172,11 @@ impl Sum {
         }
     }
 
+    /// It, when refusing its renewals brings seats back: a borrowed lease never asks for any (L7, L10).
+    pub(crate) fn recallable(&self) -> Option<Standing> {
+        self.standing.filter(|it| it.seats > self.borrowed)
+    }
+
     /// Seats out.
     pub(crate) fn seats(&self) -> u32 {
         self.standing.map_or(0, |it| it.seats)

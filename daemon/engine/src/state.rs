@@ -410,7 +410,7 @@ impl State {
             let standings = alone.chain(shares.values().map(Share::sum));
             let mut excess = Excess::default();
             standings
-                .filter_map(|sum| sum.standing)
+                .filter_map(|sum| sum.recallable())
                 .for_each(|it| excess.add(it.since, it.seats));
             excess
         });

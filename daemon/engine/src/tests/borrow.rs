@@ -7,9 +7,13 @@ use usher_protocol::{
     wire::Borrow,
 };
 
-use super::{DAY, ISSUED, World, feature, license, link, promised, refused, signed, wants};
+use super::{
+    DAY, G, ISSUED, R, World, feature, license, link, policy, promised, refused, rule, signed,
+    wants,
+};
 use crate::{
     api::{AdminAsk, Answer, ClientAsk, Life, Promise},
+    policy::{BorrowRule, Policy},
     record::{Record, What},
 };
 
@@ -357,4 +361,71 @@ fn a_store_has_the_borrow_as_it_is() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+fn rules(longest: Option<DurationMs>, at_home: u32) -> Policy {
+    Policy {
+        borrow: vec![rule(7, &[], BorrowRule { longest, at_home })],
+        ..policy()
+    }
+}
+
+#[test]
+fn l10_the_policy_forbids_shortens_and_keeps_seats_at_home() {
+    let mut world = world(lendable(3));
+    world.set_policy(rules(Some(DurationMs::ZERO), 0)).unwrap();
+    let none = refused(borrow(&mut world, 10, 1, 1), RefusalCode::BorrowNotAllowed);
+    assert_eq!(none.rule.unwrap().line, 7);
+    world
+        .set_policy(rules(Some(DurationMs::days(2)), 2))
+        .unwrap();
+    let long = refused(borrow(&mut world, 10, 2, 3), RefusalCode::BorrowTooLong);
+    assert!(
+        long.detail.contains("2d") && long.rule.is_some(),
+        "{}",
+        long.detail
+    );
+    borrow(&mut world, 10, 3, 2).unwrap();
+    let home = refused(borrow(&mut world, 11, 4, 2), RefusalCode::KeptAtHome);
+    assert_eq!(home.rule.unwrap().line, 7);
+    // Those at home are there to be used.
+    world.checkout(11, 5).unwrap();
+    world.checkout(12, 6).unwrap();
+    refused(world.checkout(13, 7), RefusalCode::NoSeat);
+}
+
+#[test]
+fn l12_seats_that_policy_keeps_at_home_are_not_held_for_lost_borrows() {
+    let mut world = world(lendable(10));
+    world.set_policy(rules(None, 4)).unwrap();
+    world.restart_as(Life {
+        epoch: usher_protocol::ids::Epoch(world.life.epoch.0 + 1),
+        hold_all: true,
+        head: world.engine.head(),
+        ..world.life
+    });
+    world.set_policy(rules(None, 4)).unwrap();
+    world.run(HOUR + 3 * HOUR / 100);
+    let said = world.status().degraded.join("\n");
+    assert!(said.contains("6 seats of solver stay home"), "{said}");
+    for nonce in 1..=4 {
+        world.checkout(10, nonce).unwrap();
+    }
+    refused(world.checkout(10, 5), RefusalCode::NoSeat);
+}
+
+#[test]
+fn l7_borrowed_leases_do_not_shield_those_on_line_when_seats_become_fewer() {
+    let mut world = world(lendable(3));
+    let on_line = world.checkout(10, 1).unwrap();
+    borrow(&mut world, 11, 2, 3).unwrap();
+    borrow(&mut world, 12, 3, 3).unwrap();
+    world
+        .install(&signed(&license("acme-1", 2, vec![lendable(2)])))
+        .unwrap();
+    // The newest lease that can be refused is the one on line: a borrowed one never asks.
+    let refusal = world.renew(10, &on_line.lease, 1, link(1, 2));
+    refused(refusal, RefusalCode::Overcommitted);
+    world.run(R + G);
+    assert_eq!(world.seats_out(), 2);
 }
