@@ -21,6 +21,7 @@ mod policy_reservation;
 mod policy_suspend;
 mod queue;
 mod queue_fair;
+mod queue_mixed;
 mod queue_order;
 mod several;
 mod size;

@@ -297,10 +297,6 @@ fn l9_an_estimate_comes_with_the_place() {
         expected_ms: Some(DurationMs(20_000)),
         ..place(2, 3)
     };
-    let last = world
-        .news()
-        .into_iter()
-        .filter(|(client, _)| *client == 25)
-        .last();
+    let last = world.news().into_iter().rfind(|(client, _)| *client == 25);
     assert_eq!(last, Some((25, Push::Queued(nonce(25), place))));
 }
