@@ -6,6 +6,8 @@
     reason = "a test panics where its world is not as it should be"
 )]
 
+#[path = "loopback/borrow.rs"]
+mod borrow;
 #[path = "loopback/queue.rs"]
 mod queue;
 mod server;

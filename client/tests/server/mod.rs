@@ -42,6 +42,7 @@ pub(crate) struct Plan {
     pub(crate) length_max: DurationMs,
     /// A third of the length unless a test says otherwise.
     pub(crate) renew_after: Option<DurationMs>,
+    pub(crate) borrow_max: DurationMs,
     pub(crate) version: u8,
     /// Requests that are obeyed and whose answer is lost with the connection.
     pub(crate) replies_lost: u32,
@@ -134,6 +135,7 @@ impl Plan {
             length: DurationMs::minutes(1),
             length_max: DurationMs::hours(1),
             renew_after: None,
+            borrow_max: DurationMs::days(7),
             version: 1,
             replies_lost: 0,
             refuses: None,
@@ -184,7 +186,7 @@ impl Plan {
                     feature: name.parse().unwrap(),
                     version: None,
                     lease_ms_max: self.length_max,
-                    borrow_ms_max: DurationMs::ZERO,
+                    borrow_ms_max: self.borrow_max,
                     starts: WallMs(0),
                     expires: None,
                 })
@@ -222,7 +224,7 @@ impl Plan {
             Request::Features => Reply::Features(Vec::new()),
             Request::Holders(_) => Reply::Holders(Vec::new(), 0),
             Request::Leave(nonce) => self.leave(nonce),
-            Request::Borrow(_) => refuse(RefusalCode::BadRequest),
+            Request::Borrow(borrow) => self.borrow(borrow.checkout, client, site),
         }
     }
 
@@ -253,6 +255,22 @@ impl Plan {
         self.extend(asked.nonce, asked.token, client, site)
     }
 
+    fn borrow(&mut self, asked: Checkout, client: PublicKey, site: &SigningKey) -> Reply {
+        let (nonce, token) = (asked.nonce, asked.token);
+        let length = asked.length_ms.unwrap();
+        if length > self.borrow_max {
+            return refuse(RefusalCode::BorrowTooLong);
+        }
+        if !self.leases.contains_key(&nonce) {
+            self.checkout(asked, client, site);
+            let lease = self.leases.get_mut(&nonce).unwrap();
+            lease.borrowed = true;
+            lease.length_ms = length;
+            lease.not_after = lease.issued.plus(length);
+        }
+        self.extend(nonce, token, client, site)
+    }
+
     fn extend(&mut self, nonce: Nonce, next: Token, client: PublicKey, site: &SigningKey) -> Reply {
         let (epoch, length) = (Epoch(self.epoch), self.length);
         let Some(lease) = self.leases.get_mut(&nonce) else {
@@ -261,7 +279,10 @@ impl Plan {
         if lease.client != client {
             return refuse(RefusalCode::WrongDevice);
         }
-        (lease.token, lease.epoch, lease.length_ms) = (next, epoch, length);
+        (lease.token, lease.epoch) = (next, epoch);
+        if !lease.borrowed {
+            lease.length_ms = length;
+        }
         let mut lease = lease.clone();
         if let Some(twist) = self.twists {
             twist(&mut lease);
