@@ -6,7 +6,7 @@ use usher_client::{
     lease_file::GivenBack,
 };
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 fn borrows(server: &Server) -> Vec<usher_client::protocol::wire::Checkout> {
     let asked = server.plan().asked.clone();

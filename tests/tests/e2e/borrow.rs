@@ -310,13 +310,15 @@ fn started(site: &Site, feature: &str) -> Child {
     command
         .args(["run", feature, "--", "sh", "-c", &script])
         .stderr(Stdio::null());
-    let child = command.spawn().unwrap();
+    let mut child = command.spawn().unwrap();
     for _ in 0..1200 {
         if sign.exists() {
             return child;
         }
         thread::sleep(Duration::from_millis(50));
     }
+    child.kill().unwrap();
+    child.wait().unwrap();
     panic!("the command does not start");
 }
 
