@@ -27,6 +27,8 @@ type Holder = (PublicKey, String, FeatureKey);
 #[derive(Debug, Default)]
 pub(crate) struct Cooling {
     holders: BTreeMap<Holder, Wait>,
+    /// Not later than the first end of a pause.
+    next_end: Option<BootMs>,
 }
 
 /// How long one must wait.
@@ -39,6 +41,24 @@ struct Wait {
 }
 
 impl Cooling {
+    /// When a pause may end next; early is harmless.
+    pub(crate) fn next_end(&self) -> Option<BootMs> {
+        self.next_end
+    }
+
+    /// Forgets pauses that are over. Whether there were any.
+    fn end_due(&mut self, now: BootMs) -> bool {
+        if self.next_end.is_none_or(|end| now < end) {
+            return false;
+        }
+        let before = self.holders.len();
+        let lasts = |wait: &Wait| !wait.running.is_empty() || now < wait.until;
+        self.holders.retain(|_, wait| lasts(wait));
+        let ends = self.holders.values().map(|wait| wait.until);
+        self.next_end = ends.filter(|until| now < *until).min();
+        self.holders.len() < before
+    }
+
     fn make_room(&mut self, now: BootMs) {
         let lasts = |wait: &Wait| !wait.running.is_empty() || now < wait.until;
         self.holders.retain(|_, wait| lasts(wait));
@@ -91,6 +111,16 @@ impl Engine {
         let Some(wait) = wait else { return };
         if let Some(length) = wait.running.remove(&id) {
             wait.until = wait.until.max(step.now.boot.plus(length));
+            let end = wait.until;
+            let next = self.cooling.next_end.map_or(end, |next| next.min(end));
+            self.cooling.next_end = Some(next);
+        }
+    }
+
+    /// Who waited in the queue through a pause, is looked at again (L9).
+    pub(crate) fn end_cool_downs(&mut self, now: BootMs) {
+        if self.cooling.end_due(now) {
+            self.queue.touch_all();
         }
     }
 

@@ -109,6 +109,7 @@ impl Engine {
         }
         self.ended.forget(now.boot);
         self.end_lingering(now.boot);
+        self.end_cool_downs(now.boot);
         self.keep_borrow_deadlines(now);
         let tick = matches!(input, Input::Tick);
         let reclaims_max = if tick {
@@ -295,6 +296,7 @@ impl Engine {
             self.hold_until(),
             self.borrows_held_until(now.boot),
             self.denials.due(),
+            self.cooling.next_end(),
             self.lingering.next_end(),
             self.queue.wake(),
             self.look_due(now),

@@ -1,5 +1,7 @@
 //! An evicted holder does not take the seat back at once (L7).
 
+use usher_protocol::wire::Push;
+
 use super::*;
 
 fn evict(world: &mut World, lease: &Lease, cool_down_ms: Option<u64>) {
@@ -72,4 +74,28 @@ fn l7_the_pause_is_of_the_feature_alone() {
     let mut mesher = wants(2);
     mesher.feature = "mesher".parse().unwrap();
     world.checkout_with(10, mesher).unwrap();
+}
+
+#[test]
+fn l9_an_evicted_holder_that_waits_already_is_served_when_its_pause_ends() {
+    let mut world = World::with_seats(1);
+    let lease = world.checkout(10, 1).unwrap().lease;
+    let mut waiting = wants(2);
+    waiting.wait = true;
+    let answer = world.client(10, ClientAsk::Checkout(waiting));
+    assert!(matches!(answer, Answer::Queued(_)), "{answer:?}");
+    evict(&mut world, &lease, None);
+    world.release(10, &lease, 1, link(1, 2)).unwrap();
+    let is_offer = |world: &World| {
+        let mut pushes = world.pushes.iter();
+        pushes.any(|(_, push)| matches!(push, Push::Offered(..)))
+    };
+    assert!(!is_offer(&world));
+    world.pass(59_999);
+    world.input(Input::Tick);
+    assert!(!is_offer(&world));
+    assert_eq!(world.last.wake, Some(BootMs(world.now.boot.0 + 1)));
+    world.pass(1);
+    world.input(Input::Tick);
+    assert!(is_offer(&world));
 }
