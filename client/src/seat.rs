@@ -59,7 +59,8 @@ impl Seat {
 
     /// Tells that the application is in use at this moment. Where the site's policy reclaims seats
     /// of idle applications, only those that call this are measured: call it at each sign of work,
-    /// as often as you like, for it costs nothing. A seat reclaimed so ends as [`LostWhy::Idle`].
+    /// as often as you like, for it costs nothing. Found idle, the seat is
+    /// [`Trouble::Idle`](crate::Trouble::Idle) to the end of its right and then [`LostWhy::Idle`].
     pub fn report_activity(&self) {
         self.shared.session().report_activity(Clock::new().now());
     }

@@ -2,7 +2,7 @@
 //! after a moment, so that what is quick stays quiet; the place in the queue also in a log.
 
 use super::context::Context;
-use indicatif::{ProgressBar, ProgressDrawTarget};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{io::IsTerminal, pin::pin, time::Duration};
 use tokio::sync::mpsc;
 use usher_client::protocol::{time::DurationMs, wire::Place};
@@ -135,6 +135,7 @@ struct Spinner(ProgressBar);
 impl Spinner {
     fn turning(words: String) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        bar.set_style(ProgressStyle::default_spinner());
         bar.set_message(words);
         bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar)

@@ -169,10 +169,9 @@ impl Session {
                 self.trouble = Some(Trouble::Evicted(refusal.detail));
                 self.exchange.rest();
             }
-            // It is asked again, for the application may be in use again before the right ends.
             RefusalCode::Idle => {
-                self.delay(now, &refusal);
                 self.trouble = Some(Trouble::Idle(refusal));
+                self.exchange.rest();
             }
             _ => {
                 self.delay(now, &refusal);

@@ -212,7 +212,7 @@ fn fresh(drawn: u8) -> Fresh {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     /// L5, L9: once it gave up and can be heard, neither a lease nor a place is left of it, but of
     /// leases that are over for the client and not for the server (those end by time).

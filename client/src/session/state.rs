@@ -42,7 +42,7 @@ pub enum Trouble {
     /// An administrator takes the seat back; why. Finish, then release it (L7).
     Evicted(String),
     /// The application has reported no activity for longer than the site's policy allows, so the
-    /// server does not extend. Activity reported before the right ends may change that.
+    /// server takes the seat back. Save, release it, and check out anew when there is work (L7).
     Idle(Box<Refusal>),
     /// The server refuses to extend.
     Refused(Box<Refusal>),

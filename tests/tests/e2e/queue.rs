@@ -1,12 +1,13 @@
 //! Do commands that wait for a seat get it in their turn, and nobody because of one that is gone (L9)?
 
-use std::fs;
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read as _};
 use std::process::{Child, ChildStderr, Output};
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::usher_site::{Site, stderr};
 use usher_tests::daemon::Vendor;
@@ -43,6 +44,66 @@ fn l9_waiters_are_served_in_order_and_see_their_places_change() {
         said[2]
     );
     assert_eq!(queued(&site), 0);
+}
+
+#[test]
+fn l9_on_a_terminal_the_place_stands_in_one_line() {
+    let site = Site::new(&["--feature", "solver:1"]);
+    let mut holder = hold(&site);
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let screen = File::options().write(true).open(name.to_str().unwrap());
+    let mut command = site.usher();
+    command.args(["run", "acme/solver", "--wait", "10m", "--", "true"]);
+    let mut waiter = command.stderr(screen.unwrap()).spawn().unwrap();
+    // It keeps its screen open until here; afterwards only the waiter does.
+    drop(command);
+    let watching = thread::spawn(move || {
+        let mut shown = Vec::new();
+        // A terminal that nobody has open any more ends with an error.
+        let _ = File::from(terminal).read_to_end(&mut shown);
+        String::from_utf8_lossy(&shown).into_owned()
+    });
+    wait_queued(&site, 1);
+    end(&mut holder);
+    assert!(waiter.wait().unwrap().success());
+    let shown = watching.join().unwrap();
+    assert!(
+        shown.contains("waiting for acme/solver: 1st of 1"),
+        "{shown:?}"
+    );
+    let (_, after) = shown.rsplit_once("1st of 1").unwrap();
+    assert!(
+        !shown.contains("\nusher: waiting") && after.contains("✓"),
+        "{shown:?}"
+    );
+}
+
+#[test]
+fn l6_a_holder_that_slept_comes_before_those_who_wait() {
+    let terms = "solver:1,lease-min=2s,lease-default=8s";
+    let site = Site::new(&["--feature", terms, "--environment", "test"]);
+    let sleep = ["--", "sleep", "600"];
+    let sleeper = ["--test", "acme/solver", "--on-lost", "warn"];
+    let mut sleeper = site.start(&[&sleeper[..], &sleep].concat());
+    let mut words = lines(&mut sleeper);
+    read_until(&mut words, "✓ ");
+    let patient = [&["--test", "--wait", "10m"][..], &sleep].concat();
+    let mut second = Waiter::start(&site, &patient, 1);
+    let mut third = Waiter::start(&site, &patient, 2);
+    // The lid closes for longer than the lease.
+    signal(&sleeper, Signal::STOP);
+    read_until(&mut second.words, "✓ ");
+    signal(&sleeper, Signal::CONT);
+    read_until(&mut words, "the seat is lost");
+    wait_queued(&site, 2);
+    end(&mut second.child);
+    read_until(&mut words, "the seat is held again");
+    end(&mut sleeper);
+    read_until(&mut third.words, "✓ ");
+    end(&mut third.child);
 }
 
 #[test]
@@ -234,7 +295,10 @@ fn end(holder: &mut Child) {
 
 /// What `usher features` says of the first feature's queue at this moment.
 fn queued(site: &Site) -> u64 {
-    let output: Output = site.call(&["features", "--json"]);
+    let mut output: Output = site.call(&["features", "--json"]);
+    if !output.status.success() {
+        output = site.call(&["features", "--json", "--test"]);
+    }
     let features: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     features[0]["queued"].as_u64().unwrap()
 }
