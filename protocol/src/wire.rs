@@ -26,6 +26,14 @@ pub const WIRE_VERSION: u8 = 1;
 /// The application protocol of the TLS handshake (T4).
 pub const ALPN: &[u8] = b"usher/1";
 
+/// A client closes its connection with this code when it is done: its places in the queue are given up
+/// (L9).
+pub const CLOSE_DONE: u32 = 0;
+
+/// A client closes a connection of no more use with this code, and comes back over another: what it
+/// waits for is kept as after a cut.
+pub const CLOSE_RETURNING: u32 = 1;
+
 /// What a client sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientFrame {

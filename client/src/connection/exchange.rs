@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use usher_protocol::{
     codec::{CodecError, FRAME_PREFIX_BYTES, frame_length},
-    wire::{ClientFrame, Push, Reply, Request, ServerFrame},
+    wire::{CLOSE_DONE, CLOSE_RETURNING, ClientFrame, Push, Reply, Request, ServerFrame},
 };
 
 /// The one stream of a connection, shared by all who ask.
@@ -72,7 +72,12 @@ impl Exchange {
     }
 
     pub(super) fn close(&self) {
-        self.quic.close(VarInt::from_u32(0), b"");
+        self.quic.close(VarInt::from_u32(CLOSE_DONE), b"");
+    }
+
+    /// This connection is of no more use, and another will take its place.
+    pub(super) fn abandon(&self) {
+        abandon(&self.quic);
     }
 
     /// A frame is written whole or the stream is useless: the write is not left half done when its
@@ -104,7 +109,7 @@ struct Whole<'a> {
 impl Drop for Whole<'_> {
     fn drop(&mut self) {
         if self.begun {
-            self.quic.close(VarInt::from_u32(0), b"");
+            abandon(self.quic);
         }
     }
 }
@@ -120,6 +125,11 @@ impl Waiting {
         self.replies.insert(number, reply);
         Ok(())
     }
+}
+
+/// Not in the words of one that leaves: its place in the queue would be given up (L9).
+fn abandon(quic: &quinn::Connection) {
+    quic.close(VarInt::from_u32(CLOSE_RETURNING), b"");
 }
 
 /// Forgets a question whose asker has gone.
@@ -158,7 +168,7 @@ async fn read(
             Err(error) => break error.to_string(),
         }
     };
-    quic.close(VarInt::from_u32(0), b"");
+    abandon(&quic);
     let mut waiting = lock(&waiting);
     waiting.ended = Some(ended);
     waiting.replies.clear();

@@ -279,6 +279,12 @@ impl Connection {
         self.inner.exchange.close();
     }
 
+    /// Closes the connection for another one that is to take its place: the server keeps what this
+    /// client waits for, for a while (L9).
+    pub fn abandon(&self) {
+        self.inner.exchange.abandon();
+    }
+
     fn known(&self, license: &LicenseId) -> Option<Arc<Endorsed>> {
         let endorsed = self
             .inner

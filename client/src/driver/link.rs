@@ -119,7 +119,7 @@ impl Link {
     /// server asked to wait.
     pub(super) fn lost(&mut self, now: BootMs, jitter: u16) {
         if let State::Up(connection) = &self.state {
-            connection.close();
+            connection.abandon();
         }
         let wait = if now >= self.up_since.plus(LASTING_MS) {
             self.failures = 0;

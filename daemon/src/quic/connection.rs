@@ -19,7 +19,9 @@ use usher_protocol::{
     ids::LeaseId,
     limits::HANDSHAKE_MS_MAX,
     refusal::{Refusal, RefusalCode},
-    wire::{Attach, ClientFrame, Hello, Push, Reply, Request, ServerFrame, WIRE_VERSION, Welcome},
+    wire::{
+        self, Attach, ClientFrame, Hello, Push, Reply, Request, ServerFrame, WIRE_VERSION, Welcome,
+    },
 };
 
 use super::{
@@ -317,7 +319,11 @@ impl Session {
     /// Whether the client ended it by its own will, and not the network or we (L9).
     fn is_orderly(&self, end: &End) -> bool {
         let reason = self.connection.close_reason();
-        let closed = matches!(reason, Some(ConnectionError::ApplicationClosed(_)));
+        let done = VarInt::from_u32(wire::CLOSE_DONE);
+        let closed = matches!(
+            reason,
+            Some(ConnectionError::ApplicationClosed(close)) if close.error_code == done
+        );
         closed || matches!(end, End::Left)
     }
 

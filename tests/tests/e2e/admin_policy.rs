@@ -187,7 +187,7 @@ fn l9_the_queue_is_shown_as_it_stands() {
     assert_eq!(site.daemon.ask(&["queue"]), "nobody waits\n");
     let both = site.client().checkout("solver").seats(2).send().unwrap();
     let bob = site.bob();
-    let waits = thread::spawn(move || bob.checkout("solver").wait(Duration::from_secs(120)).send());
+    let waits = thread::spawn(move || bob.checkout("solver").wait(Duration::from_mins(2)).send());
     wait_for("the waiter", || site.daemon.ask(&["queue"]).contains("bob"));
     let queue = site.json(&["queue", "--json"]);
     assert_eq!(
@@ -229,7 +229,7 @@ fn l10_borrowed_leases_are_listed_and_a_lost_one_is_written_off_within_the_allow
     site.daemon.install(&license);
     assert_eq!(site.daemon.ask(&["borrows"]), "nothing is borrowed\n");
     let client = blocking::block_on(site.builder().connect()).unwrap();
-    let day = Duration::from_secs(86_400);
+    let day = Duration::from_hours(24);
     let borrow = async { client.borrow("solver", day).await };
     blocking::block_on(borrow).unwrap();
     let borrows = site.json(&["borrows", "--json"]);

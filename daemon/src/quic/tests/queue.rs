@@ -118,6 +118,16 @@ async fn l9_a_client_that_is_cut_off_keeps_its_place_and_takes_it_up_again() {
         |queue| matches!(queue, [waiter] if waiter.cut_off_ms.is_some()),
     )
     .await;
+    // Nor does one leave that closes a connection to come back over another.
+    let mut returns = Peer::welcomed(site.address).await;
+    returns.waits(2, 1).await;
+    let code = usher_protocol::wire::CLOSE_RETURNING;
+    returns.connection.close(code.into(), b"");
+    site.queue_becomes(
+        "it counts as cut off again",
+        |queue| matches!(queue, [waiter] if waiter.cut_off_ms.is_some()),
+    )
+    .await;
     let mut again = Peer::welcomed(site.address).await;
     again.waits(2, 1).await;
     assert!(site.queue().await[0].cut_off_ms.is_none());
