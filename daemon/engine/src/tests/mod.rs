@@ -23,6 +23,8 @@ mod queue;
 mod queue_fair;
 mod queue_mixed;
 mod queue_order;
+mod semantics;
+mod semantics_kept;
 mod several;
 mod size;
 mod trouble;
