@@ -178,7 +178,8 @@ fn check_custody(file: &File, path: &Path) -> Result<(), KeyFileError> {
 
 fn check_mode(about: &Metadata, path: &Path) -> Result<(), KeyFileError> {
     let mode = about.mode() & 0o777;
-    if mode & 0o077 == 0 {
+    let of_others = mode & 0o077;
+    if of_others == 0 {
         return Ok(());
     }
     Err(KeyFileError::OpenToOthers {

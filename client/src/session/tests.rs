@@ -589,13 +589,3 @@ fn a_refused_checkout_is_over_but_a_busy_server_is_asked_again() {
     ));
     assert!(matches!(output.outcome, Some(Outcome::Refused(_))) && output.over);
 }
-
-#[test]
-fn what_cannot_be_believed_extends_nothing() {
-    let (mut world, _) = World::holding();
-    let end = world.session.held().unwrap().right.end();
-    let send = world.run_until_sent();
-    let output = world.feed(Input::Answered(send.attempt, unusable(Some(1))));
-    assert_eq!(output.change, Some(Change::Renewing(Trouble::NoAnswer)));
-    assert_eq!(world.session.held().unwrap().right.end(), end);
-}

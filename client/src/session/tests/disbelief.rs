@@ -102,3 +102,13 @@ fn l6_another_checkout_that_is_not_believed_is_given_back_with_the_seat() {
     let given = release(&sent.request);
     assert_eq!((given.lease.commit, given.nonce), (Commit(2), first));
 }
+
+#[test]
+fn what_cannot_be_believed_extends_nothing() {
+    let (mut world, _) = World::holding();
+    let end = world.session.held().unwrap().right.end();
+    let send = world.run_until_sent();
+    let output = world.feed(Input::Answered(send.attempt, unusable(Some(1))));
+    assert_eq!(output.change, Some(Change::Renewing(Trouble::NoAnswer)));
+    assert_eq!(world.session.held().unwrap().right.end(), end);
+}
