@@ -37,10 +37,17 @@ pub use ask::{BorrowBuilder, Lent};
 pub use error::BorrowError;
 pub use open::{Borrowed, Use, discard};
 
+pub(crate) use ask::unanswered;
 pub(crate) use in_use::Gate;
 pub(crate) use open::Place;
 
-use crate::{client::Client, error::Error};
+use crate::{client::Client, error::Error, paths::Paths};
+
+/// How many borrows were asked for and not answered, those under way just now included. Their seats may
+/// be out: [`Client::unanswered_borrow`] or the next borrow of the same feature brings them.
+pub fn unanswered_count(paths: &Paths) -> usize {
+    asked::files(paths).len()
+}
 
 /// A borrowed seat of `feature` that stands and that no other process uses, of the vendor whose key
 /// this is. Asks nobody but this machine's disk and clocks.

@@ -19,6 +19,7 @@ use crate::{
     driver::{self, Handle, Setup},
     error::Error,
     keyfile::ClientIdentity,
+    lease_file::LeaseFile,
     paths::Paths,
 };
 use ed25519_dalek::SigningKey;
@@ -98,6 +99,18 @@ impl Client {
     pub fn borrow(&self, feature: &str, length: Duration) -> BorrowBuilder {
         let length = milliseconds(length);
         BorrowBuilder::new(self, &self.paths, &self.holder, feature, length)
+    }
+
+    /// What an earlier process borrowed of this server and never heard of, because the answer was lost:
+    /// in a file now (L5).
+    ///
+    /// # Errors
+    /// As awaiting [`Client::borrow`].
+    pub async fn unanswered_borrow(
+        &self,
+        feature: &FeatureName,
+    ) -> Result<Option<LeaseFile>, Error> {
+        borrow::unanswered(self, &self.paths, feature).await
     }
 
     /// What the server serves of this vendor, and how much of it is free.

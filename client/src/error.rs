@@ -258,7 +258,7 @@ fn refusal_step(refusal: &Refusal) -> String {
 
 fn refusal_exit(refusal: &Refusal) -> u8 {
     match refusal.code {
-        RefusalCode::NoSeat | RefusalCode::Overcommitted => exit::NO_SEAT,
+        RefusalCode::NoSeat | RefusalCode::KeptAtHome | RefusalCode::Overcommitted => exit::NO_SEAT,
         code if is_passing(code) => exit::NO_SEAT,
         RefusalCode::BadRequest | RefusalCode::TooManySeats => exit::USAGE,
         _ => exit::REFUSED,

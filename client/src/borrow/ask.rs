@@ -18,10 +18,10 @@ use usher_protocol::{
     documents::lease_file::StoredSecret,
     ids::LeaseId,
     limits::{BORROW_MS_MAX, LEASE_MS_MIN_TEST, SEATS_PER_CHECKOUT_MAX},
-    names::Version,
+    names::{FeatureName, Version},
     refusal::RefusalCode,
     time::{DurationMs, Now},
-    wire::{Borrow, Checkout, Holder, Link, Release, Reply, Request},
+    wire::{Borrow, Checkout, Environment, Holder, Link, Release, Reply, Request},
 };
 
 /// A borrow that is not sent yet: await it.
@@ -87,7 +87,10 @@ impl BorrowBuilder {
             paths: &self.paths,
         };
         // L5: an answer that was lost is asked for first, or its seat would be out for nobody.
-        if let Some(file) = place.unsettled(&checkout).await? {
+        if let Some(file) = place
+            .unsettled(&checkout.feature, checkout.environment)
+            .await?
+        {
             return Ok(Lent {
                 file,
                 was_asked_before: true,
@@ -141,6 +144,18 @@ impl IntoFuture for BorrowBuilder {
     }
 }
 
+/// Asks once more what an earlier process asked and never heard of, if there is such a thing (L5).
+pub(crate) async fn unanswered(
+    client: &Client,
+    paths: &Paths,
+    feature: &FeatureName,
+) -> Result<Option<LeaseFile>, Error> {
+    let connection = client.connection().await?;
+    let connection = connection.ok_or_else(|| Error::NoAnswer("the connection ended".into()))?;
+    let lender = Lender { connection, paths };
+    lender.unsettled(feature, client.environment()).await
+}
+
 /// Whom to ask, and where to keep what comes of it.
 struct Lender<'a> {
     connection: Connection,
@@ -154,11 +169,15 @@ impl Lender<'_> {
     }
 
     /// What an earlier process asked for of the same feature and never heard of.
-    async fn unsettled(&self, wanted: &Checkout) -> Result<Option<LeaseFile>, Error> {
+    async fn unsettled(
+        &self,
+        feature: &FeatureName,
+        environment: Environment,
+    ) -> Result<Option<LeaseFile>, Error> {
         let (site, now) = (self.connection.server().site, Clock::new().now());
         for asked in Asked::unsettled(self.paths, &site, now.wall) {
             let it = &asked.checkout;
-            if (&it.feature, it.environment) != (&wanted.feature, wanted.environment) {
+            if (&it.feature, it.environment) != (feature, environment) {
                 continue;
             }
             match self.ask(asked).await {

@@ -54,13 +54,10 @@ impl Asked {
     /// What was asked of this site before, and never settled. What could not be read is left alone, and
     /// what would be over by now is removed.
     pub(crate) fn unsettled(paths: &Paths, site: &PublicKey, now: WallMs) -> Vec<Self> {
-        let Ok(entries) = std::fs::read_dir(paths.borrow_directory()) else {
-            return Vec::new();
-        };
-        let paths = entries.flatten().map(|entry| entry.path());
-        let asked = paths.filter(|path| path.extension().is_some_and(|it| it == "asked"));
-        let asked = asked.filter_map(|path| Self::load(path, site, now));
-        asked.collect()
+        let asked = files(paths).into_iter();
+        asked
+            .filter_map(|path| Self::load(path, site, now))
+            .collect()
     }
 
     /// It is settled: what came of it is kept elsewhere, or nothing came.
@@ -92,6 +89,15 @@ impl Asked {
         }
         Some(asked)
     }
+}
+
+/// Of all sites.
+pub(super) fn files(paths: &Paths) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(paths.borrow_directory());
+    let paths = entries.into_iter().flatten().flatten().map(|it| it.path());
+    paths
+        .filter(|path| path.extension().is_some_and(|it| it == "asked"))
+        .collect()
 }
 
 fn read(path: &Path) -> Option<Format> {

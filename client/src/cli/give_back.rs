@@ -9,7 +9,7 @@ use super::{
 };
 use std::{path::PathBuf, process::ExitCode};
 use usher_client::{
-    LeaseFile,
+    LeaseFile, borrow,
     error::exit,
     lease_file::GivenBack,
     protocol::names::{FeatureName, FeaturePath},
@@ -23,7 +23,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn give_back(context: &Context, args: Args) -> Result<ExitCode, Failure> {
-    let judged = leases::judge(context, &find(context, &args.what)?)?;
+    let path = match find(context, &args.what)? {
+        Some(path) => path,
+        None => unanswered(context, &args.what).await?,
+    };
+    let judged = leases::judge(context, &path)?;
     if !judged.file.is_borrowed() {
         return Err(Failure::new(
             format!("{} was not borrowed\nnext: `usher release` it", args.what),
@@ -68,11 +72,32 @@ fn name(judged: &Judged) -> String {
     }
 }
 
-/// A feature's one borrowed lease, or what [`leases::find`] finds.
-fn find(context: &Context, what: &str) -> Result<PathBuf, Failure> {
+/// A borrow whose answer was lost is out all the same, and in a file before it goes back (L5).
+async fn unanswered(context: &Context, what: &str) -> Result<PathBuf, Failure> {
+    let nothing = || {
+        Failure::new(
+            format!(
+                "nothing of `{what}` is borrowed here\nnext: see `usher status` for what is kept"
+            ),
+            exit::USAGE,
+        )
+    };
+    if borrow::unanswered_count(&context.paths) == 0 {
+        return Err(nothing());
+    }
+    let (trusted, feature) = context.choose(what).await?;
+    let builder = context.builder(trusted.root, context.environment());
+    let connecting = progress::waiting(context, "looking for a license server", builder.connect());
+    let found = connecting.await?.unanswered_borrow(&feature).await?;
+    found.map(|file| file.path().to_owned()).ok_or_else(nothing)
+}
+
+/// A feature's one borrowed lease, or what [`leases::find`] finds; none for a feature of which nothing
+/// is kept.
+fn find(context: &Context, what: &str) -> Result<Option<PathBuf>, Failure> {
     let mut borrowed = of_feature(context, what)?;
     match (borrowed.pop(), borrowed.is_empty()) {
-        (Some(file), true) => Ok(file.path().to_owned()),
+        (Some(file), true) => Ok(Some(file.path().to_owned())),
         (Some(file), false) => {
             borrowed.push(file);
             let ids: Vec<String> = (borrowed.iter())
@@ -86,13 +111,8 @@ fn find(context: &Context, what: &str) -> Result<PathBuf, Failure> {
                 exit::USAGE,
             ))
         }
-        (None, _) if is_name(what) => Err(Failure::new(
-            format!(
-                "nothing of `{what}` is borrowed here\nnext: see `usher status` for what is kept"
-            ),
-            exit::USAGE,
-        )),
-        (None, _) => leases::find(context, what),
+        (None, _) if is_name(what) => Ok(None),
+        (None, _) => leases::find(context, what).map(Some),
     }
 }
 

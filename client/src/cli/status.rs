@@ -11,7 +11,7 @@ use super::{
 use serde::Serialize;
 use std::process::ExitCode;
 use usher_client::{
-    Client,
+    Client, borrow,
     clock::{local_rfc3339, utc_rfc3339},
     protocol::{names::VendorName, refusal::HolderView},
 };
@@ -36,6 +36,12 @@ pub(crate) async fn status(context: &Context, args: Args) -> Result<ExitCode, Fa
             // One bad file must not hide the others.
             Err(failure) => drop(failure.report()),
         }
+    }
+    if borrow::unanswered_count(&context.paths) > 0 {
+        context.say(
+            "a borrow was asked for and not answered, so its seat may be out: \
+             `usher return FEATURE` gives it back, `usher borrow FEATURE` brings it",
+        );
     }
     match args.json {
         true => output::json(&rows)?,

@@ -82,6 +82,16 @@ async fn l5_a_borrow_whose_answer_was_lost_is_the_same_borrow_later() {
     let next = client.borrow("solver", DAY).await.unwrap();
     assert!(!next.was_asked_before);
     assert_eq!(server.plan().leases.len(), 2);
+    // It can be had without borrowing anything: to give it back.
+    server.plan().replies_lost = 1;
+    assert!(client.borrow("solver", DAY).await.is_err());
+    let client = station.connect(&server).await.unwrap();
+    let solver = "solver".parse().unwrap();
+    let found = client.unanswered_borrow(&solver).await.unwrap().unwrap();
+    assert_eq!(server.plan().leases.len(), 3);
+    found.release(&client).await.unwrap();
+    assert_eq!(server.plan().leases.len(), 2);
+    assert!(client.unanswered_borrow(&solver).await.unwrap().is_none());
 }
 
 #[tokio::test]
