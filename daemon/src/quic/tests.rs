@@ -51,6 +51,10 @@ async fn site(seats: u32, connections_per_address_max: usize) -> Site {
 }
 
 fn serving(core: Started, connections_per_address_max: usize) -> Site {
+    serving_on("127.0.0.1:0", core, connections_per_address_max)
+}
+
+fn serving_on(listen: &str, core: Started, connections_per_address_max: usize) -> Site {
     let parts = ServerParts {
         core: core.handle.clone(),
         site_key: testing::site_key(),
@@ -58,7 +62,7 @@ fn serving(core: Started, connections_per_address_max: usize) -> Site {
         name: "lic01".to_owned(),
         connections_per_address_max,
     };
-    let server = Server::start(&["127.0.0.1:0".parse().unwrap()], parts).unwrap();
+    let server = Server::start(&[listen.parse().unwrap()], parts).unwrap();
     let address = server.addresses()[0];
     Site {
         core,

@@ -1,6 +1,12 @@
-//! Waiting over real connections: what is pushed, in which order, and what each kind of end gives up (L9).
+//! Waiting over real connections: what is pushed, in which order, what each kind of end gives up (L9), and
+//! from where a client calls.
 
-use usher_engine::api::WaiterView;
+use std::sync::Arc;
+
+use usher_engine::{
+    api::{ClientView, WaiterView},
+    policy::{Line, Policy},
+};
 
 use super::*;
 
@@ -133,4 +139,29 @@ async fn l9_a_client_that_is_cut_off_keeps_its_place_and_takes_it_up_again() {
     assert!(site.queue().await[0].cut_off_ms.is_none());
     release(&mut holder, &grant, 1).await;
     assert!(matches!(again.pushed().await, Push::Offered(..)));
+}
+
+/// The networks of a policy are written as people write them, whichever socket a client came through.
+#[tokio::test]
+async fn a_client_over_ipv4_calls_from_an_ipv4_address() {
+    let core = testing::start(MemoryJournal::open(&MemoryStore::default()));
+    let license = testing::license(1, DurationMs::minutes(10));
+    testing::install(&core.handle, &license).await;
+    let site = serving_on("[::]:0", core, 10);
+    let enrolled = Policy {
+        enroll: Some(Line(1)),
+        ..Policy::default()
+    };
+    let ask = |ask| site.core.handle.ask_admin("root(0)".to_owned(), ask);
+    ask(AdminAsk::SetPolicy(Arc::new(enrolled))).await;
+    let address = ([127, 0, 0, 1], site.address.port()).into();
+    let mut peer = Peer::welcomed(address).await;
+    assert!(matches!(peer.ask(1, checkout(1)).await, Reply::Refused(_)));
+    match ask(AdminAsk::Clients).await {
+        Answer::Clients(clients) => assert!(
+            matches!(&clients[..], [ClientView::Knocked { address, .. }] if address.is_ipv4()),
+            "{clients:?}"
+        ),
+        other => panic!("{other:?}"),
+    }
 }
