@@ -156,7 +156,7 @@ fn a_bad_new_configuration_leaves_the_old_one_running() {
     wait_for(&notices, "READY=1");
     let log = place.log();
     assert!(
-        log.contains("the old configuration goes on") && log.contains("expected one of"),
+        log.contains("the old configuration and policy go on") && log.contains("expected one of"),
         "{log}"
     );
     let Answer::Failed { message } = place.ask(Ask::Reload) else {
