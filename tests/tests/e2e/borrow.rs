@@ -132,6 +132,27 @@ fn l10_what_license_or_sense_do_not_allow_is_refused_and_leaves_nothing() {
 }
 
 #[test]
+fn l10_the_policy_keeps_seats_at_home_and_bounds_the_length() {
+    let site = Site::new(&["--feature", "solver:2,borrow-max=30d"]);
+    let rule = "[[borrow]]\nfeature = \"acme/solver\"\nlongest = \"7d\"\nat-home = 1\n";
+    fs::write(site.daemon.state_dir().join("policy.toml"), rule).unwrap();
+    site.daemon.ask(&["reload"]);
+    let long = site.call(&["borrow", "acme/solver", "--for", "8d"]);
+    assert_eq!(long.status.code(), Some(77), "{}", stderr(&long));
+    assert!(stderr(&long).contains("policy.toml:1"), "{}", stderr(&long));
+    borrow(&site, "acme/solver", "7d");
+    let home = site.call(&["borrow", "acme/solver", "--for", "1d"]);
+    let said = stderr(&home);
+    assert_eq!(home.status.code(), Some(75), "{said}");
+    assert!(
+        said.contains("home") && said.contains("policy.toml:1"),
+        "{said}"
+    );
+    // What stays at home is there to be used.
+    site.wait_free("1");
+}
+
+#[test]
 fn l10_a_copy_is_worth_nothing_on_another_device() {
     let mut site = Site::new(BORROWABLE);
     borrow(&site, "acme/solver", "7d");
