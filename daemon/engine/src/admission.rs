@@ -48,6 +48,7 @@ impl Engine {
             let words = format!("{}: {}", policy.file, policy.summary());
             self.state.recount(Arc::clone(&policy));
             self.policy = policy;
+            self.recount_lingering();
             self.event(step, actor, What::Policy(words));
             self.rank_anew();
         }

@@ -12,6 +12,7 @@ use crate::{
     limits::EXPLAIN_STEPS_MAX,
     policy::Reservation,
     pool::{Pool, PoolIndex},
+    record::Borrowed,
     share::{ShareKey, Standing},
     state::{LeaseEntry, State},
     step::Step,
@@ -185,6 +186,11 @@ fn because(step: &Step, entry: &LeaseEntry, at: BootMs) -> String {
         count => format!("{count} seats"),
     };
     let (verb, unless) = match entry {
+        // A return that frees no seat was one already.
+        LeaseEntry {
+            borrowed: Some(Borrowed { returned: true, .. }),
+            ..
+        } => ("borrowed", "though returned early"),
         LeaseEntry {
             borrowed: Some(_), ..
         } => ("borrowed", "unless returned"),

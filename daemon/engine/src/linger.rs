@@ -4,7 +4,10 @@
 //! Volatile: a restart ends it, and so do an eviction, a suspension and the end of a license. The
 //! holder takes these seats back before anything else and without a queue; `room.rs` asks here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use usher_protocol::{
     ids::{LeaseId, PublicKey},
@@ -36,12 +39,24 @@ fn last_holder(client: PublicKey, holder: &Holder) -> LastHolder {
 pub(crate) struct Lingering {
     kept: BTreeMap<PoolIndex, BTreeMap<LastHolder, Kept>>,
     ends: BTreeSet<(BootMs, PoolIndex, LastHolder)>,
+    /// Seats that linger with the holders of a reservation, by its index: they are kept once.
+    reserved: BTreeMap<(PoolIndex, usize), u64>,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
     seats: u64,
     by_end: BTreeMap<BootMs, u64>,
+    seen: Seen,
+}
+
+/// The rest of who had them, as it was last seen.
+#[derive(Debug, Default, Clone)]
+struct Seen {
+    host: String,
+    address: Option<IpAddr>,
+    /// Its reservation, by the policy in force.
+    reservation: Option<usize>,
 }
 
 /// Seats that their last holder took back, so that it can be undone.
@@ -49,6 +64,7 @@ struct Kept {
 pub(crate) struct Taken {
     pool: PoolIndex,
     holder: LastHolder,
+    seen: Seen,
     by_end: Vec<(BootMs, u64)>,
 }
 
@@ -74,10 +90,31 @@ impl Lingering {
         Some(holder.clone())
     }
 
-    fn keep(&mut self, pool: PoolIndex, holder: LastHolder, end: BootMs, seats: u64) {
+    /// Those that count for a reservation.
+    pub(crate) fn of_reservation(&self, pool: PoolIndex, index: usize) -> u64 {
+        let seats = self.reserved.get(&(pool, index));
+        seats.copied().unwrap_or_default()
+    }
+
+    fn keep(&mut self, pool: PoolIndex, holder: LastHolder, seen: Seen, end: BootMs, seats: u64) {
         let of_pool = self.kept.entry(pool).or_default();
         let kept = of_pool.entry(holder.clone()).or_default();
+        count(
+            &mut self.reserved,
+            pool,
+            kept.seen.reservation,
+            kept.seats,
+            0,
+        );
+        kept.seen = seen;
         kept.seats += seats;
+        count(
+            &mut self.reserved,
+            pool,
+            kept.seen.reservation,
+            0,
+            kept.seats,
+        );
         *kept.by_end.entry(end).or_default() += seats;
         self.ends.insert((end, pool, holder));
     }
@@ -86,8 +123,11 @@ impl Lingering {
     fn take(&mut self, pool: PoolIndex, holder: LastHolder, seats: u64) -> Taken {
         let mut by_end = Vec::new();
         let mut left = seats;
+        let mut seen = Seen::default();
         let of_pool = self.kept.entry(pool).or_default();
         if let Some(kept) = of_pool.get_mut(&holder) {
+            seen = kept.seen.clone();
+            let before = kept.seats;
             while let Some(mut last) = kept.by_end.last_entry().filter(|_| left > 0) {
                 let (end, some) = (*last.key(), left.min(*last.get()));
                 *last.get_mut() -= some;
@@ -99,6 +139,13 @@ impl Lingering {
                 left -= some;
                 by_end.push((end, some));
             }
+            count(
+                &mut self.reserved,
+                pool,
+                seen.reservation,
+                before,
+                kept.seats,
+            );
             if kept.seats == 0 {
                 of_pool.remove(&holder);
             }
@@ -106,6 +153,7 @@ impl Lingering {
         Taken {
             pool,
             holder,
+            seen,
             by_end,
         }
     }
@@ -119,6 +167,7 @@ impl Lingering {
         let kept = of_pool.get_mut(&holder)?;
         let seats = kept.by_end.remove(&end)?;
         kept.seats -= seats;
+        count(&mut self.reserved, pool, kept.seen.reservation, seats, 0);
         if kept.seats == 0 {
             of_pool.remove(&holder);
         }
@@ -126,7 +175,38 @@ impl Lingering {
     }
 }
 
+/// So many seats of a reservation's holders lingered, and so many do now.
+fn count(
+    reserved: &mut BTreeMap<(PoolIndex, usize), u64>,
+    pool: PoolIndex,
+    reservation: Option<usize>,
+    before: u64,
+    after: u64,
+) {
+    if let Some(index) = reservation {
+        let seats = reserved.entry((pool, index)).or_default();
+        *seats = (*seats + after).saturating_sub(before);
+        if *seats == 0 {
+            reserved.remove(&(pool, index));
+        }
+    }
+}
+
 impl Engine {
+    /// Another policy has other reservations.
+    pub(crate) fn recount_lingering(&mut self) {
+        let mut lingering = std::mem::take(&mut self.lingering);
+        lingering.reserved.clear();
+        for (pool, holders) in &mut lingering.kept {
+            for (holder, kept) in holders {
+                kept.seen.reservation = self.reservation_of_last(*pool, holder, &kept.seen);
+                let reserved = &mut lingering.reserved;
+                count(reserved, *pool, kept.seen.reservation, 0, kept.seats);
+            }
+        }
+        self.lingering = lingering;
+    }
+
     /// How many of a pool's seats linger with this asker.
     pub(crate) fn lingering_with(&self, asker: &Asker<'_>, pool: PoolIndex) -> u64 {
         if self.state.pool(pool).lingering == 0 {
@@ -156,8 +236,8 @@ impl Engine {
     pub(crate) fn put_lingering_back(&mut self, taken: Taken) {
         self.state.pool_mut(taken.pool).lingering += taken.seats();
         for (end, seats) in taken.by_end {
-            let holder = taken.holder.clone();
-            self.lingering.keep(taken.pool, holder, end, seats);
+            let (holder, seen) = (taken.holder.clone(), taken.seen.clone());
+            self.lingering.keep(taken.pool, holder, seen, end, seats);
         }
     }
 
@@ -166,6 +246,13 @@ impl Engine {
         let Some((pool, holder, length)) = self.lingers(caller, id) else {
             return self.end_lease(step, id);
         };
+        let host = self.state.leases.get(&id).map(|it| it.holder.host.clone());
+        let mut seen = Seen {
+            host: host.unwrap_or_default(),
+            address: Some(caller.address),
+            reservation: None,
+        };
+        seen.reservation = self.reservation_of_last(pool, &holder, &seen);
         let out_before = self.state.pool(pool).out;
         self.end_lease(step, id);
         let after = self.state.pool(pool);
@@ -173,7 +260,7 @@ impl Engine {
         if seats > 0 && self.lingering.ends.len() < LINGERS_MAX {
             self.state.pool_mut(pool).lingering += seats;
             let end = step.now.boot.plus(length);
-            self.lingering.keep(pool, holder, end, seats);
+            self.lingering.keep(pool, holder, seen, end, seats);
         }
     }
 
@@ -227,7 +314,31 @@ impl Engine {
                     .sum();
                 assert_eq!(pool.lingering, seats, "lingering of {:?}", pool.key);
             }
+            let kept = self.lingering.kept.values().flat_map(BTreeMap::values);
+            let reserved = kept.filter(|kept| kept.seen.reservation.is_some());
+            let reserved: u64 = reserved.map(|kept| kept.seats).sum();
+            assert_eq!(reserved, self.lingering.reserved.values().sum::<u64>());
         }
+    }
+
+    fn reservation_of_last(
+        &self,
+        pool: PoolIndex,
+        (client, user): &LastHolder,
+        seen: &Seen,
+    ) -> Option<usize> {
+        if self.policy.reserve.is_empty() {
+            return None;
+        }
+        let key = self.state.pool(pool).key.feature_key();
+        let who = Subject {
+            client: client.fingerprint(),
+            user,
+            host: &seen.host,
+            address: seen.address,
+        };
+        let feature = self.state.feature_path(&key);
+        self.policy.reservation_of(&feature, &who)
     }
 
     fn may_linger(&self, index: PoolIndex) -> bool {

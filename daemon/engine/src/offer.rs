@@ -385,6 +385,7 @@ fn after(code: RefusalCode) -> After {
         | RefusalCode::TooManySeats
         | RefusalCode::VersionNotServed
         | RefusalCode::LicenseExpired
+        | RefusalCode::NotYetValid
         | RefusalCode::NoLicense
         | RefusalCode::Denied
         | RefusalCode::NotAdmitted

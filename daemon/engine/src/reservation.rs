@@ -180,7 +180,10 @@ impl Engine {
         let offered = line.map_or(0, |line| {
             self.queue.line(line).offered_to(reservation.index)
         });
-        u64::from(reservation.seats).saturating_sub(used + offered)
+        let pools = self.state.serving(key).iter();
+        let lingering = pools.map(|pool| self.lingering.of_reservation(*pool, reservation.index));
+        let lingering: u64 = lingering.sum();
+        u64::from(reservation.seats).saturating_sub(used + offered + lingering)
     }
 }
 

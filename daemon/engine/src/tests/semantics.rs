@@ -275,19 +275,23 @@ fn l9_a_license_that_runs_out_dismisses_who_waits() {
 }
 
 #[test]
-fn l9_who_waits_waits_on_for_a_license_that_starts_later() {
-    let (mut world, leases) = full(1);
+fn l9_a_license_that_starts_later_dismisses_who_waits() {
+    let (mut world, _) = full(1);
     world.wait(11, 21);
+    world.pushes.clear();
     let mut later = feature("solver", Some(1));
     later.starts = WallMs(ISSUED.0 + 12 * DAY);
     world
         .install(&signed(&license("acme-1", 2, vec![later])))
         .unwrap();
-    give_back(&mut world, 10, &leases[0], 1);
-    world.run(2 * DAY - 1);
-    assert!(offered(&world).is_empty());
-    world.run(30_000);
-    assert_eq!(offered(&world), [21]);
+    // As whoever comes now is told.
+    refused(promised(world.wait(12, 22)), RefusalCode::NotYetValid);
+    assert!(
+        matches!(&world.pushes[..], [(ConnectionId(11), Push::Dismissed(_, refusal))]
+            if refusal.code == RefusalCode::NotYetValid && refusal.retry_after_ms.is_some()),
+        "{:?}",
+        world.pushes
+    );
 }
 
 #[test]
@@ -375,4 +379,34 @@ fn l9_a_restart_forgets_queue_and_offers_and_loses_no_seat() {
     world.checkout(13, 23).unwrap();
     assert_eq!(queued(&world.wait(12, 22)), 1);
     assert_eq!(queued(&world.wait(11, 21)), 2);
+}
+
+#[test]
+fn a_seat_that_lingers_with_a_reservations_holder_is_one_of_the_reserved() {
+    let mut world = World::with_seats(2);
+    let length = DurationMs::minutes(2);
+    let with = Policy {
+        linger: vec![rule(1, &[], LingerRule { length })],
+        reserve: vec![rule(2, &["user:ann"], ReserveRule { seats: 1 })],
+        ..policy()
+    };
+    world.set_policy(with.clone()).unwrap();
+    let ann = world.checkout_with(13, wants_as("ann", "ws2", 1)).unwrap();
+    give_back(&mut world, 13, &ann.lease, 1);
+    // Another policy counts it as that says.
+    let reserve = Vec::new();
+    let without = Policy {
+        reserve,
+        ..with.clone()
+    };
+    world.set_policy(without).unwrap();
+    world.set_policy(with).unwrap();
+    // Her one seat is kept once: the other is everybody's.
+    world.checkout_with(11, wants_as("bob", "ws1", 2)).unwrap();
+    let third = world.checkout_with(12, wants_as("cid", "ws1", 3));
+    refused(third, RefusalCode::NoSeat);
+    world.run(120_000);
+    let third = world.checkout_with(12, wants_as("cid", "ws1", 4));
+    refused(third, RefusalCode::Reserved);
+    world.checkout_with(13, wants_as("ann", "ws2", 5)).unwrap();
 }

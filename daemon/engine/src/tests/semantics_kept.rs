@@ -231,6 +231,28 @@ fn l10_a_borrow_does_not_wait_in_the_queue_and_passes_nobody() {
 }
 
 #[test]
+fn l10_a_refusal_names_who_borrowed_and_whether_it_was_returned() {
+    let mut world = lendable(1);
+    let away = promised(borrow(&mut world, 10, 1, false)).unwrap().lease;
+    let why = |world: &mut World, nonce| {
+        let refusal = refused(world.checkout(11, nonce), RefusalCode::NoSeat);
+        assert_eq!(refusal.earliest_free_ms, Some(DurationMs(BORROWED)));
+        assert!(refusal.holders[0].borrowed);
+        refusal.earliest_because.unwrap()
+    };
+    let before = why(&mut world, 2);
+    assert!(before.ends_with("unless returned"), "{before}");
+    let release = Release {
+        lease: away.id,
+        nonce: Nonce([1; 16]),
+        link: link(1, 200),
+    };
+    world.client(10, ClientAsk::Release(release));
+    let after = why(&mut world, 3);
+    assert!(after.ends_with("though returned early"), "{after}");
+}
+
+#[test]
 fn l10_suspension_and_removal_change_nothing_for_a_borrowed_seat() {
     let mut world = lendable(2);
     promised(borrow(&mut world, 10, 1, false)).unwrap();
