@@ -55,10 +55,6 @@ fn rogues_learn_the_hello_and_nothing_else_and_keep_nobody_out() {
             .map(|((host, answer), seed)| Rogue::start(host, seed, answer, wanted))
             .collect();
 
-        let told_of = |rogue: &Host, reason: &str, said: &str| {
-            let mut lines = said.lines().map(str::trim_start);
-            lines.any(|line| line.starts_with(rogue.name()) && line.contains(reason))
-        };
         // One look around need not meet all four within its few seconds.
         let mut looks = (0..LOOKS_MAX).map(|_| {
             let alone = usher_run(&desk);
@@ -95,6 +91,12 @@ fn rogues_learn_the_hello_and_nothing_else_and_keep_nobody_out() {
                 .assert_learned_little(host.name(), wanted, &client);
         }
     });
+}
+
+/// Whether this rogue is among what a command names, for this reason.
+fn told_of(rogue: &Host, reason: &str, said: &str) -> bool {
+    let mut lines = said.lines().map(str::trim_start);
+    lines.any(|line| line.starts_with(rogue.name()) && line.contains(reason))
 }
 
 /// What the four are refused for, in their order.
