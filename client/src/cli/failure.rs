@@ -97,10 +97,9 @@ pub(crate) fn refusal_text(refusal: &Refusal) -> String {
     }
     text.push_str(&holders_text(&refusal.holders, refusal.holders_more));
     if let Some(earliest) = refusal.earliest_free_ms {
-        let _ = write!(
-            text,
-            "\n  earliest: within {earliest}, when leases above end that are not renewed"
-        );
+        let because = refusal.earliest_because.as_deref();
+        let because = because.unwrap_or("when leases above end that are not renewed");
+        let _ = write!(text, "\n  earliest: within {earliest}: {because}");
     }
     if let Some(support) = &refusal.support {
         let _ = write!(text, "\n  vendor: {support}");
@@ -171,6 +170,8 @@ mod tests {
         }];
         refusal.holders_more = 4;
         refusal.earliest_free_ms = Some(DurationMs::seconds(312));
+        refusal.earliest_because =
+            Some("ann on desk holds 2 seats for 5m12s more unless renewed".into());
         refusal.support = Some("call 555".into());
         let failure = Failure::from(Error::Refused(Box::new(refusal)));
         let since = local_rfc3339(WallMs(1_795_348_800_000));
@@ -183,7 +184,7 @@ mod tests {
           HELD BY   DISPLAY  PROCESS  SEATS  SINCE                      ENDS IN
           ann@desk  :0          4711      2  2026-11-22T12:00:00+00:00  5m12s
           and 4 more
-          earliest: within 5m12s, when leases above end that are not renewed
+          earliest: within 5m12s: ann on desk holds 2 seats for 5m12s more unless renewed
           vendor: call 555
         next: a seat may come free within 5m12s; try again, or ask one of its holders
         ");

@@ -6,8 +6,8 @@ use usher_protocol::time::{BootMs, DurationMs, WallMs};
 use crate::{borrow::tolerance, engine::Engine, pool::Pool};
 
 impl Engine {
-    /// Free seats of a pool that are held so. Those that policy keeps at home were never borrowed, as
-    /// long as it said so.
+    /// Free seats of a pool that are held so: all that its license lets be borrowed. What a policy keeps
+    /// at home counts for nothing here, for it may have said otherwise when they were lent.
     pub(crate) fn borrows_held(&self, now: BootMs, pool: &Pool) -> u64 {
         let Some(terms) = pool.terms.as_ref() else {
             return 0;
@@ -16,14 +16,8 @@ impl Engine {
         else {
             return 0;
         };
-        let at_home = if self.policy.borrow.is_empty() {
-            0
-        } else {
-            let feature = self.state.feature_path(&pool.key.feature_key());
-            self.policy.at_home_least(&feature)
-        };
         let known = pool.borrowed + pool.written_off;
-        u64::from(seats).saturating_sub(known + u64::from(at_home))
+        u64::from(seats).saturating_sub(known)
     }
 
     /// How much longer, when they are held.

@@ -88,10 +88,15 @@ impl Engine {
             (Some(root), Ok(feature)) => Ok((root, feature)),
             (None, Ok(_)) => {
                 let names: Vec<&str> = vendors.values().map(String::as_str).collect();
-                let detail = format!(
-                    "whose feature is `{text}`? say `vendor/feature`; vendors known here: {}",
-                    names.join(", ")
-                );
+                let detail = match names.as_slice() {
+                    [] => {
+                        "no license is installed here; add one with `usherd license add`".to_owned()
+                    }
+                    _ => format!(
+                        "whose feature is `{text}`? say `vendor/feature`; vendors known here: {}",
+                        names.join(", ")
+                    ),
+                };
                 Err(no(RefusalCode::UnknownVendor, detail))
             }
             (_, Err(error)) => Err(no(RefusalCode::BadRequest, error.to_string())),

@@ -1,6 +1,9 @@
 //! Expiry: what is not given back is taken back at its deadline, as an input like any other (A1).
 
-use usher_protocol::{ids::LeaseId, time::BootMs};
+use usher_protocol::{
+    ids::{LeaseId, PublicKey},
+    time::BootMs,
+};
 
 use crate::{
     engine::Engine,
@@ -46,21 +49,26 @@ impl Engine {
         if self.place_borrowed(step.now, id) && !self.is_due(step, id) {
             return;
         }
-        self.remember_lapse(step, id);
+        let lapse = self.lapse(id);
         self.end_lease(step, id);
         self.event(step, DAEMON, What::Reclaimed(id));
+        if let Some((client, pool, out)) = lapse {
+            let pool = self.state.pool(pool);
+            // A share's seats come back, and are missed, with its last lease.
+            let seats = u32::try_from(out.saturating_sub(pool.out)).unwrap_or(u32::MAX);
+            if seats > 0 {
+                let key = pool.key.feature_key();
+                self.lapses.remember(step.now.boot, client, key, seats);
+            }
+        }
     }
 
-    /// L6: who fell silent and was not told to give its seats back is served first for a while.
-    fn remember_lapse(&mut self, step: &Step, id: LeaseId) {
-        let Some(entry) = self.state.leases.get(&id) else {
-            return;
-        };
-        if entry.evicted.is_none() && !entry.forked && entry.borrowed.is_none() {
-            let key = self.state.pool(entry.pool).key.feature_key();
-            self.lapses
-                .remember(step.now.boot, entry.client, key, entry.seats);
-        }
+    /// L6: who fell silent and was not told to give its seats back is served first for a while: its key,
+    /// its pool, and what is out of that as long as it counts.
+    fn lapse(&self, id: LeaseId) -> Option<(PublicKey, PoolIndex, u64)> {
+        let entry = self.state.leases.get(&id)?;
+        let silent = entry.evicted.is_none() && !entry.forked && entry.borrowed.is_none();
+        silent.then(|| (entry.client, entry.pool, self.state.pool(entry.pool).out))
     }
 
     /// Whether its deadline has passed.

@@ -221,22 +221,6 @@ impl Policy {
         })
     }
 
-    /// Seats of a feature that no borrow can have taken, whoever borrowed: what the rule of the one who
-    /// may leave the fewest leaves.
-    pub fn at_home_least(&self, feature: &str) -> u32 {
-        let mut least: Option<u32> = None;
-        for rule in self.borrow.iter().filter(|it| it.feature.matches(feature)) {
-            if rule.says.longest != Some(DurationMs::ZERO) {
-                least = Some(least.map_or(rule.says.at_home, |it| it.min(rule.says.at_home)));
-            }
-            if rule.who == Who::Everybody {
-                // Nobody is left without a rule; where none may borrow nothing is known of earlier rules.
-                return least.unwrap_or_default();
-            }
-        }
-        0
-    }
-
     /// Whether smaller requests may pass a larger one that waits at the head of the queue.
     pub fn backfill(&self, feature: &str) -> bool {
         let mut rules = self.queue.iter();

@@ -395,23 +395,19 @@ fn l10_the_policy_forbids_shortens_and_keeps_seats_at_home() {
 }
 
 #[test]
-fn l12_seats_that_policy_keeps_at_home_are_not_held_for_lost_borrows() {
+fn l12_no_policy_shortens_the_hold_of_lost_borrows() {
     let mut world = world(lendable(10));
-    world.set_policy(rules(None, 4)).unwrap();
     world.restart_as(Life {
         epoch: usher_protocol::ids::Epoch(world.life.epoch.0 + 1),
         hold_all: true,
         head: world.engine.head(),
         ..world.life
     });
-    world.set_policy(rules(None, 4)).unwrap();
+    world.set_policy(rules(None, 10)).unwrap();
     world.run(HOUR + 3 * HOUR / 100);
     let said = world.status().degraded.join("\n");
-    assert!(said.contains("6 seats of solver stay home"), "{said}");
-    for nonce in 1..=4 {
-        world.checkout(10, nonce).unwrap();
-    }
-    refused(world.checkout(10, 5), RefusalCode::NoSeat);
+    assert!(said.contains("10 seats of solver stay home"), "{said}");
+    refused(world.checkout(10, 1), RefusalCode::NoSeat);
 }
 
 #[test]

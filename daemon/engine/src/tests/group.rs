@@ -319,3 +319,22 @@ fn overdraft_is_lent_counted_and_logged_apart() {
     let pool = world.status().pools.remove(0);
     assert_eq!((pool.overdraft_used, pool.overcommitted), (0, false));
 }
+
+#[test]
+fn l6_a_share_that_lapses_gives_priority_for_its_seats_once() {
+    let mut world = world_of(Grouping::Host, 4);
+    for nonce in 1..=3 {
+        world.checkout(10, nonce).unwrap();
+    }
+    world.run(R + G);
+    assert_eq!(world.seats_out(), 0);
+    let client = PublicKey::from(&key(10));
+    let (_, pool) = world.engine.state.pools().next().unwrap();
+    let covered = |seats| {
+        let feature = pool.key.feature_key();
+        let lapses = &world.engine.lapses;
+        lapses.cover(world.now.boot, client, &feature, seats)
+    };
+    assert!(covered(1), "the seat that its processes shared");
+    assert!(!covered(2), "and no seat that nobody had");
+}
