@@ -9,6 +9,7 @@ mod admin_ground;
 mod admin_policy;
 mod admin_store;
 mod borrow;
+mod change;
 mod discovery;
 mod hostile_clones;
 mod hostile_disk;
