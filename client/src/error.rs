@@ -238,10 +238,12 @@ impl WaitedInVain {
 fn refusal_step(refusal: &Refusal) -> String {
     let wait = refusal.retry_after_ms.or(refusal.earliest_free_ms);
     match (refusal.code, wait) {
-        (RefusalCode::NoSeat, Some(wait)) => {
-            format!("a seat may come free within {wait}; try again, or ask one of its holders")
+        (RefusalCode::NoSeat | RefusalCode::Reserved, Some(wait)) => format!(
+            "a seat may come free within {wait}; try again, stand in the queue (`--wait`), or ask one of its holders"
+        ),
+        (RefusalCode::NoSeat | RefusalCode::Reserved, None) => {
+            "try again later, stand in the queue (`--wait`), or ask one of its holders".to_owned()
         }
-        (RefusalCode::NoSeat, None) => "try again later, or ask one of its holders".to_owned(),
         (RefusalCode::UnknownFeature | RefusalCode::VersionNotServed, _) => {
             "see `usher features` for what is served".to_owned()
         }
@@ -251,6 +253,21 @@ fn refusal_step(refusal: &Refusal) -> String {
             "check out a seat of its own on this machine".to_owned()
         }
         (RefusalCode::UnsupportedVersion, _) => "update the older side".to_owned(),
+        (RefusalCode::Denied | RefusalCode::NotAdmitted, _) => {
+            "ask the server's admin about that rule".to_owned()
+        }
+        (RefusalCode::MaximumReached, _) => {
+            "give one of these seats back, or ask the server's admin about that rule".to_owned()
+        }
+        (RefusalCode::NotEnrolled, _) => {
+            "ask the server's admin to accept that key, then try again".to_owned()
+        }
+        (RefusalCode::Suspended, _) => "ask the server's admin when it is lent again".to_owned(),
+        (RefusalCode::BorrowTooLong, _) => "borrow it for less, with `--for`".to_owned(),
+        (RefusalCode::BorrowNotAllowed | RefusalCode::KeptAtHome, _) => {
+            "use it on line, or ask the server's admin".to_owned()
+        }
+        (RefusalCode::CoolingDown, Some(wait)) => format!("try again in {wait}"),
         (code, Some(wait)) if is_passing(code) => format!("try again in {wait}"),
         _ => "ask the server's admin for `usherd status`".to_owned(),
     }

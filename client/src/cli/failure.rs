@@ -98,8 +98,11 @@ pub(crate) fn refusal_text(refusal: &Refusal) -> String {
     text.push_str(&holders_text(&refusal.holders, refusal.holders_more));
     if let Some(earliest) = refusal.earliest_free_ms {
         let because = refusal.earliest_because.as_deref();
-        let because = because.unwrap_or("when leases above end that are not renewed");
-        let _ = write!(text, "\n  earliest: within {earliest}: {because}");
+        let because = because.map_or_else(String::new, |because| format!(": {because}"));
+        let _ = write!(text, "\n  earliest: within {earliest}{because}");
+    }
+    if let Some(retry) = refusal.retry_after_ms {
+        let _ = write!(text, "\n  again: in {retry}");
     }
     if let Some(support) = &refusal.support {
         let _ = write!(text, "\n  vendor: {support}");
@@ -136,7 +139,11 @@ fn holders_table(holders: &[HolderView]) -> Table {
             holder.process.to_string(),
             holder.seats.to_string(),
             local_rfc3339(holder.since),
-            holder.free_in_ms.to_string(),
+            if holder.borrowed {
+                format!("{}, borrowed", holder.free_in_ms)
+            } else {
+                holder.free_in_ms.to_string()
+            },
         ]);
     }
     table
@@ -186,7 +193,7 @@ mod tests {
           and 4 more
           earliest: within 5m12s: ann on desk holds 2 seats for 5m12s more unless renewed
           vendor: call 555
-        next: a seat may come free within 5m12s; try again, or ask one of its holders
+        next: a seat may come free within 5m12s; try again, stand in the queue (`--wait`), or ask one of its holders
         ");
         assert_eq!(failure.code, 75);
     }

@@ -248,8 +248,12 @@ fn greeting(acquired: &Acquired) -> String {
         1 => format!("seat {out}{total}"),
         n => format!("seats {} to {out}{total}", out.saturating_sub(n - 1)),
     };
+    let beyond = match seat.pool() {
+        (out, Some(total)) if out > total => " (overdraft)",
+        _ => "",
+    };
     format!(
-        "✓ {}: {seats} from {}, renewed every {}",
+        "✓ {}: {seats}{beyond} from {}, renewed every {}",
         acquired.path,
         server_name(seat),
         seat.rhythm().1

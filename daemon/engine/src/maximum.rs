@@ -81,8 +81,13 @@ impl Engine {
             Counted::Host(_) => format!("the host {}", asker.holder.host),
             Counted::Group => "all whom the rule names".to_owned(),
         };
+        let way_out = if seats_new > 1 {
+            "give one back, or ask for fewer"
+        } else {
+            "give one back"
+        };
         let detail = format!(
-            "{seats_new} more of {feature} and {} out for {who} would be more than the {most} that the site's policy allows; give one back, or ask for fewer",
+            "{seats_new} more of {feature} and {} out for {who} would be more than the {most} that the site's policy allows; {way_out}",
             count.seats
         );
         let mut refusal = no(RefusalCode::MaximumReached, detail);

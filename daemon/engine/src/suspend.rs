@@ -79,12 +79,11 @@ impl Engine {
 
     /// With the administrator's reason.
     pub(crate) fn suspended(&self, pool: &Pool) -> Box<Refusal> {
+        let mut detail = format!("the administrator lends no {} for now", pool.key.feature);
         let reason = self.suspension_of(pool).map(|it| it.reason.as_str());
-        let detail = format!(
-            "the administrator lends no {} for now: {}",
-            pool.key.feature,
-            reason.unwrap_or_default()
-        );
+        if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
+            detail.extend([": ", reason]);
+        }
         no(RefusalCode::Suspended, detail)
     }
 
@@ -103,8 +102,9 @@ impl Engine {
         let licenses = &self.state.licenses;
         match key {
             SuspensionKey::License(id) if !licenses.contains_key(id) => {
-                let detail =
-                    format!("no license `{id}` is installed; `usherd license list` shows them");
+                let detail = format!(
+                    "no license and no feature here is called `{id}`; `usherd status` lists both"
+                );
                 Err(no(RefusalCode::NoLicense, detail))
             }
             SuspensionKey::Feature(root, feature) => {

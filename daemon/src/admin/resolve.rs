@@ -26,7 +26,7 @@ pub(super) fn client(word: &str, known: &[ClientView]) -> Result<PublicKey, Stri
     };
     match found.as_slice() {
         [] => Err(format!(
-            "no client key is known as `{word}`; give the key in full (ed25519:…), or the name or first digits that `usherd clients` shows"
+            "no client key is known as `{word}`; give the key in full (ed25519:…), or the name or at least 4 first digits that `usherd clients` shows"
         )),
         [first, rest @ ..] if rest.iter().all(|other| other == first) => Ok(*first),
         _ => Err(format!(

@@ -140,7 +140,10 @@ fn row(holder: &HolderView) -> [String; 6] {
     };
     [
         format!("{}@{}", plain(&holder.user), plain(&holder.host)),
-        holder.display.as_deref().map(plain).unwrap_or_default(),
+        holder
+            .display
+            .as_deref()
+            .map_or_else(|| "-".to_owned(), plain),
         holder.process.to_string(),
         holder.seats.to_string(),
         local_rfc3339(holder.since),

@@ -204,6 +204,7 @@ fn note(lease: &LeaseReport) -> String {
             local_rfc3339(until),
             lease.free_in_ms
         ),
+        None if is_evicted(lease) => format!("free in {}", lease.free_in_ms),
         None => format!("free in {} unless renewed", lease.free_in_ms),
     };
     if lease.sharing > 1 {
@@ -214,6 +215,12 @@ fn note(lease: &LeaseReport) -> String {
         words.extend(["; ", &plain(note)]);
     }
     words
+}
+
+/// Such a lease is renewed no more (L7).
+fn is_evicted(lease: &LeaseReport) -> bool {
+    let note = lease.note.as_deref();
+    note.is_some_and(|note| note.starts_with("evicted"))
 }
 
 const COLUMNS: [Column; 8] = [
@@ -348,6 +355,11 @@ pub(super) mod tests {
     #[test]
     fn a_note_tells_borrowing_and_sharing() {
         assert_eq!(note(&lease(1)), "free in 3m unless renewed");
+        let evicted = LeaseReport {
+            note: Some("evicted: maintenance".to_owned()),
+            ..lease(1)
+        };
+        assert_eq!(note(&evicted), "free in 3m; evicted: maintenance");
         let until = WallMs(1_795_348_800_000);
         let borrowed = LeaseReport {
             borrowed_until: Some(until),

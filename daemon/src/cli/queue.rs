@@ -42,7 +42,7 @@ fn row(waiter: &WaiterReport) -> [String; 8] {
     let expected = waiter.expected_ms.map(|guess| format!("about {guess}"));
     [
         plain(&waiter.feature),
-        format!("{} of {}", waiter.position, waiter.waiting),
+        place(waiter),
         waiter.seats.to_string(),
         plain(&waiter.user),
         plain(&waiter.host),
@@ -52,10 +52,18 @@ fn row(waiter: &WaiterReport) -> [String; 8] {
     ]
 }
 
+/// Who has an offer stands in front of all others and has no number any more.
+fn place(waiter: &WaiterReport) -> String {
+    match waiter.position {
+        0 => "offered".to_owned(),
+        position => format!("{position} of {}", waiter.waiting),
+    }
+}
+
 fn note(waiter: &WaiterReport) -> Option<String> {
     let offered = waiter
         .offered_ms
-        .map(|left| format!("a seat is offered for {left} more"));
+        .map(|left| format!("seats are offered for {left} more"));
     let cut_off = waiter
         .cut_off_ms
         .map(|left| format!("cut off, its place is kept for {left} more"));
@@ -101,7 +109,7 @@ mod tests {
             offered_ms: Some(DurationMs::seconds(21)),
             expected_ms: None,
             priority: 10,
-            ..waiter(1)
+            ..waiter(0)
         };
         let cut_off = WaiterReport {
             cut_off_ms: Some(DurationMs::seconds(40)),
@@ -110,10 +118,10 @@ mod tests {
         };
         let text = told(&[offered, waiter(2), cut_off]);
         insta::assert_snapshot!(text, @r"
-        FEATURE                     PLACE  SEATS  USER  HOST  PRIORITY  WAITED  EXPECTED
-        acme/solver                1 of 3      2  anna  ws1         10   1m15s  a seat is offered for 21s more
-        acme/solver                2 of 3      2  anna  ws1          0   1m15s  about 4m
-        acme/solver + acme/mesher  3 of 3      2  anna  ws1          0   1m15s  cut off, its place is kept for 40s more
+        FEATURE                      PLACE  SEATS  USER  HOST  PRIORITY  WAITED  EXPECTED
+        acme/solver                offered      2  anna  ws1         10   1m15s  seats are offered for 21s more
+        acme/solver                 2 of 3      2  anna  ws1          0   1m15s  about 4m
+        acme/solver + acme/mesher   3 of 3      2  anna  ws1          0   1m15s  cut off, its place is kept for 40s more
         ");
         assert!(!told(&[waiter(1)]).contains("PRIORITY"));
         assert_eq!(told(&[]), "nobody waits\n");

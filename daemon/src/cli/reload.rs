@@ -24,7 +24,7 @@ pub(super) fn check(args: CheckArgs, places: &Places) -> Result<(), Failure> {
     let config = Config::load(&overrides)?;
     match &config.file {
         Some(file) => println!("{}: good", file.display()),
-        None => println!("no file {CONFIG_PATH}: the defaults are good"),
+        None => println!("{} are good", default_words()),
     }
     let policy = config
         .load_policy()
@@ -39,7 +39,7 @@ pub(super) fn reload(places: &Places) -> Result<(), Failure> {
         Answer::Reloaded(report) => {
             let file = report
                 .file
-                .map_or("defaults".to_owned(), |file| file.display().to_string());
+                .map_or_else(default_words, |file| file.display().to_string());
             println!("reloaded: {file}");
             println!("policy: {}", of_policy(&report.policy_file, &report.policy));
             if !report.restart_needed_by.is_empty() {
@@ -52,6 +52,10 @@ pub(super) fn reload(places: &Places) -> Result<(), Failure> {
         }
         other => Err(Failure::of_answer(other)),
     }
+}
+
+fn default_words() -> String {
+    format!("no file {CONFIG_PATH}: the defaults")
 }
 
 /// Where it is and what it holds; a policy need not exist.
