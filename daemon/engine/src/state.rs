@@ -281,7 +281,10 @@ impl State {
                     before: left.before,
                     after: entered.after,
                 };
-                self.moved(pool, change);
+                // L7: leaving, it may have taken itself off the list of those refused, though its share
+                // stands as it stood.
+                self.settle(pool);
+                self.count_share(pool, change);
             }
             return;
         }

@@ -295,6 +295,35 @@ fn l7_an_evict_of_a_share_leaves_its_borrowed_lease() {
     assert_eq!(world.seats_out(), 1);
 }
 
+/// A share that is refused its renewals stays so when one of its borrowed leases is returned.
+#[test]
+fn l7_a_return_does_not_let_an_overcommitted_share_renew_again() {
+    let mut world = World::new();
+    let grouped = |serial, seats| license_of(serial, seats, |it| it.grouping = Grouping::Host);
+    world.install(&grouped(1, 3)).unwrap();
+    let elder = world.checkout(11, 1).unwrap().lease;
+    let away = promised(borrow(&mut world, 10, 2, false)).unwrap().lease;
+    let two = Checkout {
+        seats: 2,
+        ..wants(3)
+    };
+    let on_line = world.checkout_with(10, two).unwrap().lease;
+    world.install(&grouped(2, 2)).unwrap();
+    let refusal = world.renew(10, &on_line, 3, link(3, 4));
+    refused(refusal, RefusalCode::Overcommitted);
+    // The vendor signed no early return: the borrowed lease counts on.
+    let release = Release {
+        lease: away.id,
+        nonce: Nonce([2; 16]),
+        link: link(2, 200),
+    };
+    let returned = world.client(10, ClientAsk::Release(release));
+    assert!(matches!(returned, Answer::Returned(_)));
+    let refusal = world.renew(10, &on_line, 3, link(3, 4));
+    refused(refusal, RefusalCode::Overcommitted);
+    world.renew(11, &elder, 1, link(1, 9)).unwrap();
+}
+
 // ---- What a restart forgets beside that.
 
 #[test]
