@@ -230,6 +230,12 @@ impl State {
         self.serving.get(key).map_or(&[], Vec::as_slice)
     }
 
+    /// Every feature served, as `vendor/feature`.
+    pub(crate) fn paths_served(&self) -> Vec<String> {
+        let keys = self.serving.keys();
+        keys.map(|key| self.feature_path(key)).collect()
+    }
+
     /// The features called so, one for each environment (T8).
     pub(crate) fn keys_of(&self, path: &str) -> impl Iterator<Item = &FeatureKey> {
         let keys = self.serving.keys();

@@ -157,10 +157,18 @@ impl Engine {
         let reservations = self.unmet(&self.policy).into_iter();
         let reservations = reservations
             .map(|(rule, detail)| format!("reservation: {detail} ({}:{})", rule.file, rule.line));
+        let aimless = self.policy.aimless(&self.state.paths_served()).into_iter();
+        let aimless = aimless.map(|(line, feature)| {
+            let file = &self.policy.file;
+            format!(
+                "policy: no installed license has {feature} ({file}:{line}); is the name right?"
+            )
+        });
         clock
             .into_iter()
             .chain(lost_borrows)
             .chain(reservations)
+            .chain(aimless)
             .chain(
                 overcommitted
                     .map(|pool| format!("overcommitted: {}", Self::overcommitted(pool).detail)),

@@ -221,6 +221,34 @@ impl Policy {
         })
     }
 
+    /// Rules about features of which none is among `served`: their lines and what they name. A name with
+    /// a typing error must not rule nothing in silence. Reservations are not among them.
+    pub fn aimless(&self, served: &[String]) -> Vec<(u32, String)> {
+        let mut found = Vec::new();
+        let mut look = |line: u32, feature: &FeaturePattern| {
+            let aims = matches!(feature, FeaturePattern::Every)
+                || served.iter().any(|it| feature.matches(it));
+            if !aims {
+                found.push((line, feature.to_string()));
+            }
+        };
+        self.deny.iter().for_each(|it| look(it.line, &it.feature));
+        self.allow.iter().for_each(|it| look(it.line, &it.feature));
+        self.maximum
+            .iter()
+            .for_each(|it| look(it.line, &it.feature));
+        self.priority
+            .iter()
+            .for_each(|it| look(it.line, &it.feature));
+        self.lease.iter().for_each(|it| look(it.line, &it.feature));
+        self.linger.iter().for_each(|it| look(it.line, &it.feature));
+        self.idle.iter().for_each(|it| look(it.line, &it.feature));
+        self.borrow.iter().for_each(|it| look(it.line, &it.feature));
+        self.queue.iter().for_each(|it| look(it.line, &it.feature));
+        found.sort_unstable();
+        found
+    }
+
     /// Whether smaller requests may pass a larger one that waits at the head of the queue.
     pub fn backfill(&self, feature: &str) -> bool {
         let mut rules = self.queue.iter();

@@ -130,3 +130,19 @@ fn s2_a_policy_that_comes_into_force_is_history_and_the_same_once_more_is_not() 
     assert_eq!(of_policy.collect::<Vec<_>>(), ["policy.toml: 1 deny"]);
     assert_eq!(world.status().policy, "1 deny");
 }
+
+#[test]
+fn a4_a_rule_about_a_feature_that_no_license_has_is_said_aloud() {
+    let mut world = World::with_seats(1);
+    let mut mistyped = rule(3, &[], crate::policy::Deny::default());
+    mistyped.feature = "acme/solvr".parse().unwrap();
+    let mut aimed = rule(5, &["user:eve"], crate::policy::Deny::default());
+    aimed.feature = "acme/*".parse().unwrap();
+    let deny = vec![mistyped, aimed];
+    world.set_policy(Policy { deny, ..policy() }).unwrap();
+    let degraded = world.status().degraded;
+    assert_eq!(
+        degraded,
+        ["policy: no installed license has acme/solvr (policy.toml:3); is the name right?"]
+    );
+}
