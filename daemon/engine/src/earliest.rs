@@ -150,7 +150,9 @@ impl Foretold {
 
     /// What a reservation gets back, it keeps.
     fn free(&mut self, pool: PoolIndex, reservation: Option<usize>, seats: i64) {
-        *self.free.entry(pool).or_default() += seats;
+        let free = self.free.entry(pool).or_default();
+        // An unlimited pool, which another version or a suspension closes, has them all already.
+        *free = free.saturating_add(seats);
         for (kept, idle) in &mut self.kept {
             if Some(kept.index) == reservation {
                 let most = u64::from(kept.seats);

@@ -324,6 +324,32 @@ fn l7_a_return_does_not_let_an_overcommitted_share_renew_again() {
     world.renew(11, &elder, 1, link(1, 9)).unwrap();
 }
 
+/// An unlimited pool has no count of free seats to add to.
+#[test]
+fn a4_a_refusal_beside_an_unlimited_pool_is_explained() {
+    let mut world = World::new();
+    let of = |id, seats, version: &str| {
+        let mut solver = feature("solver", seats);
+        solver.version = Some(version.parse().unwrap());
+        signed(&license(id, 1, vec![solver]))
+    };
+    world.install(&of("acme-1", None, "2026")).unwrap();
+    world.install(&of("acme-2", Some(1), "2027")).unwrap();
+    let asks = |nonce, version: &str| Checkout {
+        version: Some(version.parse().unwrap()),
+        ..wants(nonce)
+    };
+    for nonce in 1..=3 {
+        world.checkout_with(10, asks(nonce, "2026")).unwrap();
+    }
+    world.checkout_with(11, asks(4, "2027")).unwrap();
+    let refusal = refused(
+        world.checkout_with(12, asks(5, "2027")),
+        RefusalCode::NoSeat,
+    );
+    assert!(refusal.earliest_free_ms.is_some());
+}
+
 // ---- What a restart forgets beside that.
 
 #[test]
