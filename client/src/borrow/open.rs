@@ -187,10 +187,15 @@ impl Place<'_> {
         }
         check(&file, &proven, wanted, &marks, now.wall)?;
         let gate = Gate::enter(file.path()).map_err(files)?;
-        // Returned while we waited for our turn.
+        // Returned while we waited for our turn, or its return was begun: the seat may be lent anew.
         if !file.path().exists() {
             gate.remove();
             return Ok(None);
+        }
+        let now_written = LeaseFile::load(file.path());
+        let now_written = now_written.map_err(|error| BorrowError::Files(error.to_string()))?;
+        if now_written.is_returning() {
+            return Err(BorrowError::Returning(wanted.feature.clone()));
         }
         let in_use = gate.take(&proven.lease, wanted.seats, self.display);
         let in_use = in_use.map_err(files)?.ok_or_else(|| BorrowError::InUse {

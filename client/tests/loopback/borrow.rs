@@ -112,6 +112,31 @@ async fn l10_a_return_whose_answer_was_lost_leaves_nothing_to_use() {
     assert_eq!(lease_files(&station), 0);
 }
 
+/// The server may have lent the seat anew by the time the turn comes.
+#[tokio::test]
+async fn l10_a_return_that_begins_while_a_use_waits_for_its_turn_ends_that_use() {
+    let (server, station) = (Server::start(), Station::new());
+    let lent = borrow(&station, &server).await.unwrap();
+    let path = lent.file.path().to_owned();
+    let before = std::fs::read(&path).unwrap();
+    let client = station.connect(&server).await.unwrap();
+    server.plan().replies_lost = 1;
+    assert!(lent.file.release(&client).await.is_err());
+    let returning = std::fs::read(&path).unwrap();
+    // As it was before the return, with somebody else at the gate.
+    std::fs::write(&path, before).unwrap();
+    let turn = std::fs::File::open(path.with_extension("in-use")).unwrap();
+    turn.lock().unwrap();
+    let builder = station.builder(&server);
+    let uses = std::thread::spawn(move || builder.borrowed(&Use::of("solver").unwrap()));
+    std::thread::sleep(Duration::from_millis(500));
+    std::fs::write(&path, returning).unwrap();
+    drop(turn);
+    let used = uses.join().unwrap();
+    let returning = matches!(used, Err(Error::Borrow(BorrowError::Returning(_))));
+    assert!(returning, "{used:?}");
+}
+
 #[tokio::test]
 async fn l10_a_borrow_that_cannot_be_kept_is_given_back() {
     let (server, station) = (Server::start(), Station::new());
