@@ -46,7 +46,9 @@ impl Engine {
         }
         let mut looks = WAITERS_LOOKED_AT_MAX;
         while looks > 0 {
-            if let Some(rank) = self.queue.next_alone() {
+            // Shares that grow without end must not keep the lines from their turn.
+            let alone_first = looks > WAITERS_LOOKED_AT_MAX / 2 || !self.queue.is_line_due();
+            if alone_first && let Some(rank) = self.queue.next_alone() {
                 looks -= 1;
                 self.look_at_one(step, rank);
                 continue;

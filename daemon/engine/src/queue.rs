@@ -365,6 +365,11 @@ impl Queue {
         !self.due.is_empty() || !self.alone.is_empty()
     }
 
+    /// Whether a line is to be looked at.
+    pub(crate) fn is_line_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
     /// The next line to look at.
     pub(crate) fn next_due(&mut self) -> Option<LineIndex> {
         self.due.pop_front()

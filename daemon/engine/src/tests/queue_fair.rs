@@ -421,3 +421,47 @@ fn a3_a_full_queue_is_a_refusal_with_a_time() {
     assert!(refusal.retry_after_ms.is_some());
     assert!(matches!(model.ask(2, 1, 0, true), Answer::Queued(_)));
 }
+
+/// Who shares a seat is looked at whenever its share grows; that must not keep all others waiting.
+#[test]
+fn l9_shares_that_grow_without_end_keep_no_line_from_its_turn() {
+    let mut world = World::new();
+    let mut viewer = feature("viewer", Some(3));
+    viewer.grouping = Grouping::Host;
+    let features = vec![
+        feature("solver", Some(1)),
+        feature("mesher", Some(1)),
+        viewer,
+    ];
+    let license = license("acme-1", 1, features);
+    world.install(&signed(&license)).unwrap();
+    let of = |name: &str, nonce| Checkout {
+        feature: name.parse().unwrap(),
+        ..wants(nonce)
+    };
+    let solver = world.checkout_with(12, of("solver", 1)).unwrap().lease;
+    world.checkout_with(12, of("mesher", 2)).unwrap();
+    world.wait_with(11, of("solver", 1));
+    let busy = [20, 21, 22];
+    for client in busy {
+        for nonce in 1..=200 {
+            world.wait_with(client, of("mesher", nonce));
+        }
+    }
+    let grow = |world: &mut World, nonce| {
+        for client in busy {
+            world.checkout_with(client, of("viewer", nonce)).unwrap();
+        }
+    };
+    grow(&mut world, 201);
+    world.wait_with(13, of("viewer", 1));
+    grow(&mut world, 202);
+    world.release(12, &solver, 1, link(1, 9)).unwrap();
+    for nonce in 203..=220 {
+        grow(&mut world, nonce);
+    }
+    let offered = |(connection, push): &(ConnectionId, Push)| {
+        connection.0 == 11 && matches!(push, Push::Offered(..))
+    };
+    assert!(world.pushes.iter().any(offered));
+}
