@@ -172,9 +172,11 @@ impl Sum {
         }
     }
 
-    /// It, when refusing its renewals brings seats back: a borrowed lease never asks for any (L7, L10).
+    /// What refusing its renewals brings back: a borrowed lease never asks for any (L7, L10).
     pub(crate) fn recallable(&self) -> Option<Standing> {
-        self.standing.filter(|it| it.seats > self.borrowed)
+        let seats = self.seats().saturating_sub(self.borrowed);
+        let standing = self.standing.filter(|_| seats > 0);
+        standing.map(|it| Standing { seats, ..it })
     }
 
     /// Seats out.

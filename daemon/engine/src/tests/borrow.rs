@@ -425,3 +425,25 @@ fn l7_borrowed_leases_do_not_shield_those_on_line_when_seats_become_fewer() {
     world.run(R + G);
     assert_eq!(world.seats_out(), 2);
 }
+
+#[test]
+fn l7_of_a_share_that_is_partly_borrowed_only_the_rest_comes_back_by_refusing() {
+    let shared = |seats| Feature {
+        grouping: usher_protocol::documents::license::Grouping::Host,
+        ..lendable(seats)
+    };
+    let mut world = world(shared(3));
+    let oldest = world.checkout(10, 1).unwrap();
+    borrow(&mut world, 11, 2, 3).unwrap();
+    let mut two = wants(3);
+    two.seats = 2;
+    let newest = world.checkout_with(11, two).unwrap();
+    assert_eq!(world.seats_out(), 3);
+    let fewer = signed(&license("acme-1", 2, vec![shared(1)]));
+    world.install(&fewer).unwrap();
+    let refusal = world.renew(11, &newest.lease, 3, link(3, 4));
+    refused(refusal, RefusalCode::Overcommitted);
+    // One seat of it stays borrowed, so one more must come back from another.
+    let refusal = world.renew(10, &oldest.lease, 1, link(1, 2));
+    refused(refusal, RefusalCode::Overcommitted);
+}
