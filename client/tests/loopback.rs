@@ -265,7 +265,7 @@ async fn a_full_pool_is_a_refusal_with_its_next_step() {
     assert_eq!(error.exit_code(), 75);
     insta::assert_snapshot!(error, @r"
     no-seat: because
-    next: try again later, or ask one of its holders
+    next: try again later, stand in the queue (`--wait`), or ask one of its holders
     ");
 }
 
