@@ -10,6 +10,7 @@ mod admin_policy;
 mod admin_store;
 mod borrow;
 mod change;
+mod demo;
 mod discovery;
 mod hostile_clones;
 mod hostile_disk;
