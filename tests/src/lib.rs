@@ -10,4 +10,5 @@ pub mod bins;
 pub mod daemon;
 pub mod holder;
 pub mod hosts;
+pub mod proof;
 pub mod station;

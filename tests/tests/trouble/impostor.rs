@@ -1,0 +1,1 @@
+//! A rogue daemon and clones are found in time (T4, L12).

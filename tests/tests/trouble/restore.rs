@@ -1,0 +1,1 @@
+//! Backup, restore and repair, drilled (S6, L12).
