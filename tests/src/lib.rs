@@ -10,5 +10,6 @@ pub mod bins;
 pub mod daemon;
 pub mod holder;
 pub mod hosts;
+pub mod peer;
 pub mod proof;
 pub mod station;

@@ -18,7 +18,7 @@ use usher_tests::hosts::{Host, on_lan};
 use usher_tests::station::{Station, told};
 use usherd::advert::{Advert, Content, Setup};
 
-use super::hostile_peer::{Held, Peer, a_seat, key, pause, root_of};
+use usher_tests::peer::{Held, Peer, a_seat, key, pause, root_of};
 
 #[test]
 fn clones_find_each_other_and_one_is_told_to_stay() {

@@ -8,7 +8,7 @@ use usher_tests::daemon::{Daemon, Vendor};
 use usher_tests::hosts::on_lan;
 use usher_tests::station::Station;
 
-use super::hostile_peer::{Held, Peer, a_seat, key, root_of, runtime};
+use usher_tests::peer::{Held, Peer, a_seat, key, root_of, runtime};
 
 #[test]
 fn a_full_disk_ends_the_daemon_and_loses_no_acknowledged_lease() {

@@ -11,8 +11,8 @@ use rustix::process::Signal;
 use usher_tests::daemon::Daemon;
 use usher_tests::station::Station;
 
-use super::hostile_peer::Cost;
 use super::usher_site::{Site, stderr};
+use usher_tests::peer::Cost;
 
 #[test]
 fn nonsense_on_the_admin_socket_is_told_so_and_costs_nothing() {

@@ -11,8 +11,8 @@ use usher_tests::station::Station;
 use usherd::admin::client::AdminClient;
 use usherd::admin::protocol::{Answer, Ask};
 
-use super::hostile_peer::{Held, Peer, key, root_of, runtime};
 use super::usher_site::{Site, stderr};
+use usher_tests::peer::{Held, Peer, key, root_of, runtime};
 
 /// T6: a lease names one client key; its copy, secrets and all, is worth nothing under another.
 #[test]

@@ -18,8 +18,8 @@ use usher_tests::daemon::{Daemon, Vendor};
 use usher_tests::hosts::{Host, on_lan};
 use usherd::advert::{Advert, AdvertState, Content, Setup};
 
-use super::hostile_peer::{Peer, hex, key, root_of};
 use super::usher_site::stderr;
+use usher_tests::peer::{Peer, hex, key, root_of};
 
 #[test]
 fn rogues_learn_the_hello_and_nothing_else_and_keep_nobody_out() {

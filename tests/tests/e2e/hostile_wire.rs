@@ -18,9 +18,9 @@ use usher_protocol::refusal::RefusalCode;
 use usher_protocol::time::DurationMs;
 use usher_protocol::wire::{ClientFrame, Hello, Reply, Request, ServerFrame, WIRE_VERSION};
 
-use super::hostile_peer::{Cost, Held, Peer, a_seat, hello, key, pause, root_of, runtime, until};
 use super::hostile_tls::{ecdsa, no_certificate};
 use super::usher_site::Site;
+use usher_tests::peer::{Cost, Held, Peer, a_seat, hello, key, pause, root_of, runtime, until};
 
 #[test]
 fn garbage_datagrams_and_half_open_handshakes_keep_nobody_out() {
@@ -471,7 +471,7 @@ async fn flood(send: &mut quinn::SendStream) -> u64 {
 async fn replies(receive: &mut quinn::RecvStream, count: u64) -> u64 {
     let mut answered = std::collections::HashSet::new();
     while (answered.len() as u64) < count {
-        match super::hostile_peer::frame(receive).await {
+        match usher_tests::peer::frame(receive).await {
             Some(ServerFrame::Reply(number, Reply::Features(_))) => {
                 assert!(answered.insert(number));
             }

@@ -16,7 +16,6 @@ mod hostile_clones;
 mod hostile_disk;
 mod hostile_files;
 mod hostile_papers;
-mod hostile_peer;
 mod hostile_rogue;
 mod hostile_tls;
 mod hostile_wire;

@@ -1,11 +1,12 @@
-//! The ground of the hostile tests: a client that speaks the wire itself, right or wrong, and a look at what it costs
-//! the daemon. Decides nothing: each test says what must come back.
+//! A client that speaks the wire itself, right or wrong, and a look at what it costs the daemon.
+//! Decides nothing: each test says what must come back.
 
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::daemon::{Daemon, Vendor};
 use ed25519_dalek::SigningKey;
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use tokio::runtime::{Builder, Runtime};
@@ -19,29 +20,28 @@ use usher_protocol::wire::{
     Attach, Checkout, ClientFrame, Environment, Grant, Hello, Holder, Link, Release, Renew, Reply,
     Request, ServerFrame, Welcome,
 };
-use usher_tests::daemon::{Daemon, Vendor};
 
 /// One connection to a daemon with the client's real TLS; what it says is up to the test.
-pub(super) struct Peer {
+pub struct Peer {
     endpoint: Endpoint,
-    pub(super) connection: Connection,
-    pub(super) send: SendStream,
-    pub(super) receive: RecvStream,
+    /// The connection itself.
+    pub connection: Connection,
+    /// Its one stream, towards the daemon.
+    pub send: SendStream,
+    /// Its one stream, from the daemon.
+    pub receive: RecvStream,
     number: u64,
 }
 
 impl Peer {
     /// Handshake and stream, no `Hello`. None where the daemon lets nobody in.
-    pub(super) async fn connect(address: SocketAddr, key: &SigningKey) -> Option<Self> {
+    pub async fn connect(address: SocketAddr, key: &SigningKey) -> Option<Self> {
         let config = tls::client_config(key, ExpectedServer::Any).unwrap();
         Self::connect_with(address, config).await
     }
 
     /// As [`Peer::connect`], with TLS of the test's own.
-    pub(super) async fn connect_with(
-        address: SocketAddr,
-        config: quinn::ClientConfig,
-    ) -> Option<Self> {
+    pub async fn connect_with(address: SocketAddr, config: quinn::ClientConfig) -> Option<Self> {
         let endpoint = Endpoint::client(any(address)).unwrap();
         let connecting = endpoint.connect_with(config, address, SERVER_NAME).unwrap();
         let connection = connecting.await.ok()?;
@@ -56,12 +56,12 @@ impl Peer {
     }
 
     /// As far as a `Welcome`; a refusal fails the test.
-    pub(super) async fn welcomed(address: SocketAddr, key: &SigningKey, root: Fingerprint) -> Self {
+    pub async fn welcomed(address: SocketAddr, key: &SigningKey, root: Fingerprint) -> Self {
         Self::greeted(address, key, root).await.0
     }
 
     /// As [`Peer::welcomed`], with the `Welcome`.
-    pub(super) async fn greeted(
+    pub async fn greeted(
         address: SocketAddr,
         key: &SigningKey,
         root: Fingerprint,
@@ -74,21 +74,23 @@ impl Peer {
         }
     }
 
-    pub(super) async fn say(&mut self, frame: &ClientFrame) {
+    /// Sends one frame.
+    pub async fn say(&mut self, frame: &ClientFrame) {
         self.say_bytes(&frame.encode().unwrap()).await;
     }
 
-    pub(super) async fn say_bytes(&mut self, bytes: &[u8]) {
+    /// Sends these bytes, whatever they are.
+    pub async fn say_bytes(&mut self, bytes: &[u8]) {
         self.send.write_all(bytes).await.unwrap();
     }
 
     /// The next frame; none when the daemon has ended the stream or the connection.
-    pub(super) async fn next(&mut self) -> Option<ServerFrame> {
+    pub async fn next(&mut self) -> Option<ServerFrame> {
         frame(&mut self.receive).await
     }
 
     /// Asks and waits for the answer; news in between are let pass.
-    pub(super) async fn ask(&mut self, request: Request) -> Reply {
+    pub async fn ask(&mut self, request: Request) -> Reply {
         self.number += 1;
         let number = self.number;
         self.say(&ClientFrame::Request(number, request)).await;
@@ -102,7 +104,7 @@ impl Peer {
     }
 
     /// Asks for a seat; none when the daemon is gone.
-    pub(super) async fn try_checkout(&mut self, seat: Checkout) -> Option<Reply> {
+    pub async fn try_checkout(&mut self, seat: Checkout) -> Option<Reply> {
         self.number += 1;
         let frame = ClientFrame::Request(self.number, Request::Checkout(seat));
         self.send.write_all(&frame.encode().unwrap()).await.ok()?;
@@ -115,14 +117,16 @@ impl Peer {
         }
     }
 
-    pub(super) async fn granted(&mut self, request: Request) -> Grant {
+    /// Asks, and must be granted.
+    pub async fn granted(&mut self, request: Request) -> Grant {
         match self.ask(request).await {
             Reply::Granted(grant) => grant,
             other => panic!("not granted: {other:?}"),
         }
     }
 
-    pub(super) async fn refused(&mut self, request: Request) -> Refusal {
+    /// Asks, and must be refused.
+    pub async fn refused(&mut self, request: Request) -> Refusal {
         match self.ask(request).await {
             Reply::Refused(refusal) => refusal,
             other => panic!("not refused: {other:?}"),
@@ -130,13 +134,13 @@ impl Peer {
     }
 
     /// Leaves in good order: the daemon has been told when this returns.
-    pub(super) async fn leave(self) {
+    pub async fn leave(self) {
         self.connection.close(0_u32.into(), b"");
         self.endpoint.wait_idle().await;
     }
 
     /// The connection itself is refused with this code, and closed after that; gives the reason in words.
-    pub(super) async fn ends_refused(mut self, code: RefusalCode) -> String {
+    pub async fn ends_refused(mut self, code: RefusalCode) -> String {
         let refusal = match self.next().await {
             Some(ServerFrame::Reply(0, Reply::Refused(refusal))) => refusal,
             other => panic!(
@@ -152,7 +156,7 @@ impl Peer {
 }
 
 /// The next frame of a stream; none at its end.
-pub(super) async fn frame(receive: &mut RecvStream) -> Option<ServerFrame> {
+pub async fn frame(receive: &mut RecvStream) -> Option<ServerFrame> {
     let mut prefix = [0; FRAME_PREFIX_BYTES];
     receive.read_exact(&mut prefix).await.ok()?;
     let length = codec::frame_length(u64::from(u32::from_be_bytes(prefix))).unwrap();
@@ -163,23 +167,26 @@ pub(super) async fn frame(receive: &mut RecvStream) -> Option<ServerFrame> {
 
 /// A lease as a client holds it: with the secrets that renew and release it.
 #[derive(Clone)]
-pub(super) struct Held {
-    pub(super) grant: Grant,
-    pub(super) lease: Lease,
-    pub(super) nonce: Nonce,
+pub struct Held {
+    /// As it came.
+    pub grant: Grant,
+    /// What it says.
+    pub lease: Lease,
+    /// The checkout's secret.
+    pub nonce: Nonce,
     token: Token,
 }
 
 impl Held {
     /// Checks one seat of `solver` out of test licenses.
-    pub(super) async fn checkout(peer: &mut Peer) -> Self {
+    pub async fn checkout(peer: &mut Peer) -> Self {
         let seat = a_seat();
         let grant = peer.granted(Request::Checkout(seat.clone())).await;
         Self::of(&seat, grant)
     }
 
     /// The lease that came as the answer to this checkout.
-    pub(super) fn of(seat: &Checkout, grant: Grant) -> Self {
+    pub fn of(seat: &Checkout, grant: Grant) -> Self {
         let (nonce, token) = (seat.nonce, seat.token);
         Self {
             lease: lease_of(&grant),
@@ -189,7 +196,8 @@ impl Held {
         }
     }
 
-    pub(super) async fn renew(&mut self, peer: &mut Peer) {
+    /// Renews it, which must succeed.
+    pub async fn renew(&mut self, peer: &mut Peer) {
         let link = self.step();
         let renew = Renew {
             idle_ms: None,
@@ -202,7 +210,7 @@ impl Held {
     }
 
     /// What shows this lease over a new connection.
-    pub(super) fn attach(&self) -> (Request, Link) {
+    pub fn attach(&self) -> (Request, Link) {
         let (lease, link) = (self.grant.lease.clone(), self.step());
         (
             Request::Attach(Attach {
@@ -215,12 +223,14 @@ impl Held {
         )
     }
 
-    pub(super) async fn reattach(&mut self, peer: &mut Peer) {
+    /// Shows it over this connection, which must be believed (L6).
+    pub async fn reattach(&mut self, peer: &mut Peer) {
         let (attach, link) = self.attach();
         self.take(peer.granted(attach).await, link);
     }
 
-    pub(super) fn release(&self) -> Request {
+    /// What gives it back.
+    pub fn release(&self) -> Request {
         Request::Release(Release {
             lease: self.lease.id,
             nonce: self.nonce,
@@ -228,7 +238,8 @@ impl Held {
         })
     }
 
-    pub(super) fn renewal(&self) -> Request {
+    /// What renews it.
+    pub fn renewal(&self) -> Request {
         let link = self.step();
         Request::Renew(Renew {
             idle_ms: None,
@@ -258,7 +269,7 @@ fn lease_of(grant: &Grant) -> Lease {
 }
 
 /// A sensible checkout of one seat of `solver`, with a nonce of its own.
-pub(super) fn a_seat() -> Checkout {
+pub fn a_seat() -> Checkout {
     Checkout {
         wait: false,
         nonce: Nonce(unique()),
@@ -277,7 +288,8 @@ pub(super) fn a_seat() -> Checkout {
     }
 }
 
-pub(super) fn hello(root: Fingerprint) -> ClientFrame {
+/// What a client of this version says first.
+pub fn hello(root: Fingerprint) -> ClientFrame {
     ClientFrame::Hello(Hello {
         version_min: 1,
         version_max: 1,
@@ -286,7 +298,7 @@ pub(super) fn hello(root: Fingerprint) -> ClientFrame {
 }
 
 /// The vendor's root, as the key file that ships with its software names it.
-pub(super) fn root_of(vendor: &Vendor) -> Fingerprint {
+pub fn root_of(vendor: &Vendor) -> Fingerprint {
     let mut files = fs::read_dir(vendor.directory())
         .unwrap()
         .map(|file| file.unwrap().path());
@@ -298,19 +310,22 @@ pub(super) fn root_of(vendor: &Vendor) -> Fingerprint {
 }
 
 /// A client key by number.
-pub(super) fn key(number: u8) -> SigningKey {
+pub fn key(number: u8) -> SigningKey {
     SigningKey::from_bytes(&[number; 32])
 }
 
 /// What the daemon costs its machine right now.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cost {
-    pub(super) memory_kib: u64,
-    pub(super) files: usize,
+pub struct Cost {
+    /// Resident memory.
+    pub memory_kib: u64,
+    /// Open file descriptors.
+    pub files: usize,
 }
 
 impl Cost {
-    pub(super) fn of(daemon: &Daemon) -> Self {
+    /// As of now.
+    pub fn of(daemon: &Daemon) -> Self {
         let process = format!("/proc/{}", daemon.pid().as_raw_nonzero());
         let status = fs::read_to_string(format!("{process}/status")).unwrap();
         let line = status
@@ -324,7 +339,7 @@ impl Cost {
     }
 
     /// Waits until what was closed is closed at the daemon's end as well.
-    pub(super) fn until_as_few_files(self, daemon: &Daemon) {
+    pub fn until_as_few_files(self, daemon: &Daemon) {
         for _ in 0..600 {
             if Self::of(daemon).files <= self.files + GROWTH_FILES_MAX {
                 return;
@@ -334,7 +349,7 @@ impl Cost {
     }
 
     /// Prints both, and fails where memory or file descriptors have grown beyond the bound.
-    pub(super) fn grown_little(self, daemon: &Daemon, what: &str) {
+    pub fn grown_little(self, daemon: &Daemon, what: &str) {
         let now = Self::of(daemon);
         println!(
             "{what}: memory {} → {} KiB, descriptors {} → {}",
@@ -351,7 +366,8 @@ impl Cost {
     }
 }
 
-pub(super) fn runtime() -> Runtime {
+/// Two threads: not for hosts of a test's own network, which a thread has to enter.
+pub fn runtime() -> Runtime {
     Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -359,12 +375,13 @@ pub(super) fn runtime() -> Runtime {
         .unwrap()
 }
 
-pub(super) async fn pause(ms: u64) {
+/// Waits so many milliseconds.
+pub async fn pause(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
 /// Waits for what another process brings about.
-pub(super) async fn until(what: &str, polls_max: u32, mut done: impl AsyncFnMut() -> bool) {
+pub async fn until(what: &str, polls_max: u32, mut done: impl AsyncFnMut() -> bool) {
     for _ in 0..polls_max {
         if done().await {
             return;
@@ -374,7 +391,8 @@ pub(super) async fn until(what: &str, polls_max: u32, mut done: impl AsyncFnMut(
     panic!("never: {what}");
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+/// Lower-case hex digits.
+pub fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
         .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
@@ -399,4 +417,5 @@ fn any(address: SocketAddr) -> SocketAddr {
 /// Half-open handshakes are the dearest: [`usherd::limits::HALF_OPEN_UNPROVED_MAX`] of them and the allocator's reserve.
 const GROWTH_KIB_MAX: u64 = 32 * 1024;
 const GROWTH_FILES_MAX: usize = 8;
-pub(super) const POLL_MS: u64 = 100;
+/// Between two looks.
+pub const POLL_MS: u64 = 100;
