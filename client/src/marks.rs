@@ -67,14 +67,12 @@ impl Marks {
             serial: endorsement.serial,
             epoch,
         };
-        let verdict = |seen: Option<Mark>| match seen {
-            Some(seen) if seen.forbids(shown) => Err(MarkError::WentBack {
+        let verdict = |seen: Option<Mark>| {
+            Mark::after(seen, shown).map_err(|seen| MarkError::WentBack {
                 license: endorsement.license.clone(),
                 seen: seen.epoch,
                 shown: epoch,
-            }),
-            Some(seen) => Ok(seen.raised_by(shown)),
-            None => Ok(shown),
+            })
         };
         let seen = read(&path)?;
         if seen == Some(verdict(seen)?) {
@@ -94,12 +92,26 @@ impl Marks {
 
 /// The highest epoch seen, and the license serial it was seen under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Mark {
-    serial: u64,
-    epoch: Epoch,
+pub struct Mark {
+    /// The license's serial.
+    pub serial: u64,
+    /// The highest epoch seen under it.
+    pub epoch: Epoch,
 }
 
 impl Mark {
+    /// What to remember once `shown` was shown to who has seen `seen`: the rule of L12, without files.
+    ///
+    /// # Errors
+    /// What was seen, where it forbids to believe what is shown.
+    pub fn after(seen: Option<Self>, shown: Self) -> Result<Self, Self> {
+        match seen {
+            Some(seen) if seen.forbids(shown) => Err(seen),
+            Some(seen) => Ok(seen.raised_by(shown)),
+            None => Ok(shown),
+        }
+    }
+
     fn forbids(self, shown: Self) -> bool {
         shown.epoch < self.epoch && shown.serial <= self.serial
     }

@@ -54,6 +54,37 @@ impl Expected {
         }
     }
 
+    /// Judges whether `lease` is the one asked for; not whether it is genuine.
+    ///
+    /// # Errors
+    /// [`GrantError::Differs`].
+    pub fn check(&self, lease: &Lease) -> Result<(), GrantError> {
+        let ask = &self.ask;
+        let differs = [
+            (lease.feature != ask.feature, "it is for another feature"),
+            (
+                lease.environment != ask.environment,
+                "it is of another environment",
+            ),
+            (
+                lease.seats != ask.seats,
+                "it is for another number of seats",
+            ),
+            (lease.holder != ask.holder, "it names another holder"),
+            (lease.token != self.token, "it answers another step"),
+            (lease.borrowed && !self.borrowed, "it is a borrowed one"),
+            (self.borrowed && !lease.borrowed, "it is no borrowed one"),
+            (
+                self.lease.is_some_and(|id| id != lease.id),
+                "it is another lease",
+            ),
+        ];
+        match differs.into_iter().find(|(differs, _)| *differs) {
+            Some((_, what)) => Err(GrantError::Differs(what)),
+            None => Ok(()),
+        }
+    }
+
     /// What the lease that this borrow brings must say (L10).
     fn of_borrow(borrow: &Borrow) -> Self {
         Self {
@@ -78,7 +109,7 @@ impl Connection {
         let endorsed = self
             .endorsed(&lease.license, Some(lease.license_hash))
             .await?;
-        Self::check_asked(&lease, expected)?;
+        expected.check(&lease)?;
         self.check_authority(&lease, &endorsed.verified)?;
         Ok(Granted {
             id: lease.id,
@@ -90,36 +121,6 @@ impl Connection {
             seats_out: grant.seats_out,
             seats_total: grant.seats_total,
         })
-    }
-
-    fn check_asked(lease: &Lease, expected: &Expected) -> Result<(), GrantError> {
-        let ask = &expected.ask;
-        let differs = [
-            (lease.feature != ask.feature, "it is for another feature"),
-            (
-                lease.environment != ask.environment,
-                "it is of another environment",
-            ),
-            (
-                lease.seats != ask.seats,
-                "it is for another number of seats",
-            ),
-            (lease.holder != ask.holder, "it names another holder"),
-            (lease.token != expected.token, "it answers another step"),
-            (lease.borrowed && !expected.borrowed, "it is a borrowed one"),
-            (
-                expected.borrowed && !lease.borrowed,
-                "it is no borrowed one",
-            ),
-            (
-                expected.lease.is_some_and(|id| id != lease.id),
-                "it is another lease",
-            ),
-        ];
-        match differs.into_iter().find(|(differs, _)| *differs) {
-            Some((_, what)) => Err(GrantError::Differs(what)),
-            None => Ok(()),
-        }
     }
 
     fn check_authority(

@@ -215,6 +215,20 @@ impl Session {
         self.held.as_ref()
     }
 
+    /// When something is due by the boot clock alone. [`Output::wake`] is sooner where the wall clock
+    /// has to be looked at, too.
+    pub fn due(&self, now: Now) -> Option<BootMs> {
+        let due = self.exchange.due().filter(|due| *due > now.boot);
+        let end = match &self.phase {
+            Phase::Over(_) => return None,
+            Phase::Holding => (self.held.as_ref()).map(|held| held.right.end().max(now.boot)),
+            Phase::Releasing { until, .. } | Phase::Leaving { until } => Some(*until),
+            Phase::Asking { abandoned } => abandoned.map(|at| at.plus(ABANDONED_MS_MAX)),
+            Phase::Lapsed { .. } => None,
+        };
+        [due, end].into_iter().flatten().min()
+    }
+
     /// The secret of the checkout under way or of the lease; the queue knows a waiter by it (L9).
     pub fn nonce(&self) -> Nonce {
         self.nonce
@@ -486,19 +500,9 @@ impl Session {
     }
 
     fn wake(&self, now: Now) -> Option<BootMs> {
-        let due = self.exchange.due().filter(|due| *due > now.boot);
-        let end = match &self.phase {
-            Phase::Over(_) => return None,
-            // Wall clocks ring nobody, so they are looked at now and then (L1).
-            Phase::Holding => self.held.as_ref().map(|held| {
-                let watch = now.boot.plus(WATCH_MS);
-                watch.min(held.right.end().max(now.boot))
-            }),
-            Phase::Releasing { until, .. } | Phase::Leaving { until } => Some(*until),
-            Phase::Asking { abandoned } => abandoned.map(|at| at.plus(ABANDONED_MS_MAX)),
-            Phase::Lapsed { .. } => None,
-        };
-        [due, end].into_iter().flatten().min()
+        // Wall clocks ring nobody, so they are looked at now and then (L1).
+        let watch = matches!(self.phase, Phase::Holding).then(|| now.boot.plus(WATCH_MS));
+        [self.due(now), watch].into_iter().flatten().min()
     }
 
     fn length(&self) -> Option<DurationMs> {

@@ -10,16 +10,21 @@ use usher_protocol::{
     wire::Push,
 };
 
-use super::item::Outlet;
 use crate::{journal, records};
 
-/// Everything between two commits.
-#[derive(Debug, Default)]
-pub(super) struct Pending {
+/// The waiting side of one question.
+pub trait Waiting {
+    /// Lets the answer go. Nobody there any more is no error: losing a connection frees nothing (L6).
+    fn release(self, answer: Answer);
+}
+
+/// Everything between two commits; `W` waits for the answers.
+#[derive(Debug)]
+pub struct Pending<W> {
     /// Inputs taken so far.
     pub(super) inputs: usize,
     batch: journal::Batch,
-    waiting: Vec<(ReplyTo, Outlet)>,
+    waiting: Vec<(ReplyTo, W)>,
     answers: Vec<(ReplyTo, Answer)>,
     news: News,
     features_changed: bool,
@@ -27,17 +32,30 @@ pub(super) struct Pending {
 
 /// What is to be told after the answers.
 #[derive(Debug, Default)]
-pub(super) struct News {
+pub struct News {
     /// To single connections, in order.
-    pub(super) pushes: Vec<(ConnectionId, Push)>,
+    pub pushes: Vec<(ConnectionId, Push)>,
     /// To all of them.
-    pub(super) for_all: Vec<Push>,
+    pub for_all: Vec<Push>,
 }
 
-impl Pending {
+impl<W> Default for Pending<W> {
+    fn default() -> Self {
+        Self {
+            inputs: 0,
+            batch: journal::Batch::default(),
+            waiting: Vec::new(),
+            answers: Vec::new(),
+            news: News::default(),
+            features_changed: false,
+        }
+    }
+}
+
+impl<W: Waiting> Pending<W> {
     /// Somebody waits for the answer to the input just handed in.
-    pub(super) fn wait(&mut self, reply_to: ReplyTo, outlet: Outlet) {
-        self.waiting.push((reply_to, outlet));
+    pub(super) fn wait(&mut self, reply_to: ReplyTo, waiting: W) {
+        self.waiting.push((reply_to, waiting));
     }
 
     /// Takes in what one input caused.
@@ -58,13 +76,18 @@ impl Pending {
         Ok(())
     }
 
+    /// Inputs taken so far.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// News for every connection, to go with the answers.
     pub(super) fn spread(&mut self, push: Push) {
         self.news.for_all.push(push);
     }
 
     /// What to commit, when there is anything: a batch without records needs no disk.
-    pub(super) fn durable(&self) -> Option<&journal::Batch> {
+    pub fn durable(&self) -> Option<&journal::Batch> {
         let empty = self.batch.writes.is_empty() && self.batch.events.is_empty();
         (!empty || self.batch.restored_settled).then_some(&self.batch)
     }
@@ -75,14 +98,14 @@ impl Pending {
     }
 
     /// Lets every answer go, and gives the news to spread. Only after the commit (A2).
-    pub(super) fn release(mut self) -> News {
+    pub fn release(mut self) -> News {
         // The engine answers in the order of inputs, so this is one step each.
         let mut waiting = self.waiting.into_iter();
         for (reply_to, answer) in self.answers {
-            let outlet = waiting.find(|(waits_for, _)| *waits_for == reply_to);
-            debug_assert!(outlet.is_some(), "an answer to nobody: {reply_to:?}");
-            if let Some((_, outlet)) = outlet {
-                outlet.release(answer);
+            let asker = waiting.find(|(waits_for, _)| *waits_for == reply_to);
+            debug_assert!(asker.is_some(), "an answer to nobody: {reply_to:?}");
+            if let Some((_, asker)) = asker {
+                asker.release(answer);
             }
         }
         if self.features_changed {
@@ -92,9 +115,9 @@ impl Pending {
     }
 
     /// The commit failed: nobody gets what was meant for them (L13).
-    pub(super) fn refuse(self) {
-        for (_, outlet) in self.waiting {
-            outlet.release(Answer::Refused(storage_trouble()));
+    pub fn refuse(self) {
+        for (_, asker) in self.waiting {
+            asker.release(Answer::Refused(storage_trouble()));
         }
     }
 
@@ -127,11 +150,14 @@ mod tests {
     use usher_protocol::{ids::Nonce, time::DurationMs};
 
     use super::*;
-    use crate::core::connections::{Connections, Outgoing};
+    use crate::core::{
+        connections::{Connections, Outgoing},
+        item::Outlet,
+    };
 
     #[test]
     fn s2_one_output_that_waits_for_the_log_makes_its_batch_wait() {
-        let mut pending = Pending::default();
+        let mut pending = Pending::<Outlet>::default();
         pending.add(Output::default()).unwrap();
         assert!(!pending.batch.wait_for_log);
         pending.add(waiting()).unwrap();

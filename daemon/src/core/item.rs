@@ -6,7 +6,10 @@ use tokio::sync::oneshot;
 use usher_engine::api::{AdminAsk, Answer, Caller, ClientAsk, ConnectionId};
 use usher_protocol::ids::LifeId;
 
-use super::connections::{AnswerSink, Outgoing};
+use super::{
+    batch::Waiting,
+    connections::{AnswerSink, Outgoing},
+};
 use crate::journal::SnapshotInfo;
 
 /// One thing for the core thread.
@@ -34,9 +37,8 @@ pub(super) enum Outlet {
     Connection(AnswerSink, u64),
 }
 
-impl Outlet {
-    /// Lets the answer go. Nobody there any more is no error: losing a connection frees nothing (L6).
-    pub(super) fn release(self, answer: Answer) {
+impl Waiting for Outlet {
+    fn release(self, answer: Answer) {
         match self {
             Self::Once(waiting) => drop(waiting.send(answer)),
             Self::Connection(waiting, number) => {

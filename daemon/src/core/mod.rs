@@ -9,11 +9,14 @@ mod handle;
 mod item;
 mod start;
 mod thread;
+mod works;
 
+pub use batch::{News, Pending, Waiting};
 pub use connections::{AnswerSink, Line, Outgoing, Overrun};
 pub use handle::CoreHandle;
 pub use start::{Ended, StartError, Started, start};
 pub use thread::CoreError;
+pub use works::{Beginning, Question, Works};
 
 #[cfg(test)]
 mod tests;

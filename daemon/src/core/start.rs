@@ -1,7 +1,6 @@
-//! Starts the core: takes office, loads, makes the first step durable, starts the thread.
+//! Starts the core: begins its works on a journal, and starts the thread that drives them.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::AtomicBool},
     thread,
 };
@@ -9,27 +8,22 @@ use std::{
 use tokio::sync::{broadcast, mpsc, oneshot};
 use usher_client::clock::{Alarm, AlarmError, Clock};
 use usher_engine::{
-    Engine,
-    api::{Life, Output, Settings},
+    api::{Life, Settings},
     policy::Policy,
-    record::Record,
 };
-use usher_protocol::{
-    ids::{Commit, Epoch, LifeId, PublicKey},
-    time::BootMs,
-};
+use usher_protocol::ids::{LifeId, PublicKey};
 
 use super::{
     CoreError, CoreHandle,
-    batch::Pending,
     connections::Connections,
     item::Item,
     thread::{Core, Watchdog},
+    works::{Beginning, Works},
 };
 use crate::{
-    journal::{Journal, JournalError, Loaded},
+    journal::{Journal, JournalError},
     limits, notify,
-    records::{self, RecordError},
+    records::RecordError,
 };
 
 /// A running core.
@@ -78,7 +72,7 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`]; the journal is then left as it was found, but for a counted life.
 pub fn start(
-    mut journal: Box<dyn Journal>,
+    journal: Box<dyn Journal>,
     site: PublicKey,
     site_is_older: bool,
     life: LifeId,
@@ -86,63 +80,23 @@ pub fn start(
     policy: Arc<Policy>,
 ) -> Result<Started, StartError> {
     let clock = Clock::new();
-    let epoch = journal.acquire(clock.now().wall.unix_seconds())?;
-    let loaded = journal.load(epoch)?;
-    let life = Life {
-        epoch: Epoch(epoch),
-        life,
+    let beginning = Beginning {
         site,
-        hold_all: must_hold(&loaded, site_is_older),
-        head: Commit(loaded.head),
+        site_is_older,
+        life,
+        settings,
+        policy,
     };
-    let restored = loaded.restored.is_some();
-    let records = loaded
-        .writes
-        .iter()
-        .map(|(key, value)| records::read(key, value))
-        .collect::<Result<Vec<_>, _>>()?;
-    drop(loaded);
-    let (engine, output) = replay(settings, policy, life, records, clock)?;
-    let wake = output.wake;
-    let mut first = Pending::default();
-    first.add(output).map_err(CoreError::from)?;
-    if restored {
-        first.settle_restored();
-    }
-    if let Some(batch) = first.durable() {
-        journal.commit(epoch, engine.head().0, batch)?;
-    }
-    spawn(journal, engine, epoch, wake).map(|(handle, ended)| Started {
+    let works = Works::begin(journal, beginning, &mut || clock.now())?;
+    let life = works.life();
+    spawn(works).map(|(handle, ended)| Started {
         handle,
         ended,
         life,
     })
 }
 
-/// The engine stops at records that contradict each other: it must not lend on a wrong count.
-fn replay(
-    settings: Settings,
-    policy: Arc<Policy>,
-    life: Life,
-    records: Vec<Record>,
-    clock: Clock,
-) -> Result<(Engine, Output), StartError> {
-    let start = AssertUnwindSafe(|| Engine::start(settings, policy, life, records, clock.now()));
-    catch_unwind(start).map_err(|_| StartError::State)
-}
-
-/// L12: after a restore that is not proven complete, or when the store is younger than its site key.
-fn must_hold(loaded: &Loaded, site_is_older: bool) -> bool {
-    let incomplete = loaded.restored.as_ref().is_some_and(|it| !it.complete);
-    incomplete || (loaded.fresh && site_is_older)
-}
-
-fn spawn(
-    mut journal: Box<dyn Journal>,
-    engine: Engine,
-    epoch: u64,
-    wake: Option<BootMs>,
-) -> Result<(CoreHandle, Ended), StartError> {
+fn spawn(mut works: Works) -> Result<(CoreHandle, Ended), StartError> {
     let (queue, items) = mpsc::channel(limits::QUEUE_LENGTH_MAX);
     let (news, _) = broadcast::channel(limits::PUSHES_WAITING_MAX);
     let connections = Connections::default();
@@ -150,24 +104,20 @@ fn spawn(
     let failed = Arc::new(AtomicBool::new(false));
     let alarm = Alarm::with_callback(ring(&queue))?;
     // L13: who only renews commits nothing, and would not notice for long.
-    journal.wake_on_failure(Box::new(ring(&queue)));
+    works.wake_on_failure(Box::new(ring(&queue)));
     let clock = Clock::new();
     let watchdog = notify::watchdog_interval().map(|interval_ms| Watchdog {
         interval_ms,
         due: clock.boot(),
     });
     let core = Core {
-        engine,
-        journal,
-        epoch,
+        works,
         queue: items,
         news: news.clone(),
         connections: connections.clone(),
         clock,
         alarm,
-        wake,
         watchdog,
-        replies: 0,
         failed: Arc::clone(&failed),
     };
     thread::Builder::new()

@@ -10,24 +10,22 @@ use std::{
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 use usher_client::clock::{Alarm, Clock, NEVER};
-use usher_engine::{
-    Engine,
-    api::{AdminAsk, Answer, Input, ReplyTo},
-};
+use usher_engine::api::Answer;
 use usher_protocol::{
     codec::CodecError,
-    time::{BootMs, DurationMs, Now},
+    time::{BootMs, DurationMs},
     wire::Push,
 };
 
 use super::{
-    batch::{News, Pending, storage_trouble},
+    batch::{News, Pending, Waiting as _, storage_trouble},
     connections::Connections,
-    item::Item,
+    item::{Item, Outlet},
+    works::{Question, Works},
 };
 use crate::{
-    journal::{Journal, JournalError, SnapshotInfo},
-    limits::{BATCH_INPUTS_MAX, DRAIN_RECONNECT_MS},
+    journal::{JournalError, SnapshotInfo},
+    limits::BATCH_INPUTS_MAX,
     notify,
 };
 
@@ -44,18 +42,13 @@ pub enum CoreError {
 
 /// All that the core thread owns.
 pub(super) struct Core {
-    pub(super) engine: Engine,
-    pub(super) journal: Box<dyn Journal>,
-    pub(super) epoch: u64,
+    pub(super) works: Works,
     pub(super) queue: mpsc::Receiver<Item>,
     pub(super) news: broadcast::Sender<Push>,
     pub(super) connections: Connections,
     pub(super) clock: Clock,
     pub(super) alarm: Alarm,
-    /// When the engine wants a tick.
-    pub(super) wake: Option<BootMs>,
     pub(super) watchdog: Option<Watchdog>,
-    pub(super) replies: u64,
     /// Told to who asks after the end: see [`super::CoreHandle`].
     pub(super) failed: Arc<AtomicBool>,
 }
@@ -84,21 +77,21 @@ impl Core {
                 Ok(stopped) => stopped,
                 Err(error) => return Err(self.fail(pending, error.into())),
             };
-            if let Err(error) = self.commit(&pending) {
+            if let Err(error) = self.works.commit(&pending) {
                 return Err(self.fail(pending, error.into()));
             }
             self.release(pending);
             match stopped {
                 None => {}
                 Some(Stopped::Snapshot(target, waiting)) => self.snapshot(&target, waiting)?,
-                Some(Stopped::End) => return Ok(self.journal.resign()?),
+                Some(Stopped::End) => return Ok(self.works.resign()?),
             }
             self.after_work();
         }
     }
 
     /// Waits for an input, then takes what else is queued, up to the bound.
-    fn fill(&mut self, pending: &mut Pending) -> Result<Option<Stopped>, CodecError> {
+    fn fill(&mut self, pending: &mut Pending<Outlet>) -> Result<Option<Stopped>, CodecError> {
         let mut next = self.queue.blocking_recv();
         while let Some(item) = next {
             match item {
@@ -121,70 +114,24 @@ impl Core {
         if pending.inputs == 0 {
             return Ok(Some(Stopped::End));
         }
-        self.tick_when_due(pending)?;
+        self.works.tick_when_due(self.clock.now(), pending)?;
         Ok(None)
     }
 
     /// Hands one item to the engine, with `now` read after it was taken from the queue (L2).
-    fn take(&mut self, item: Item, pending: &mut Pending) -> Result<(), CodecError> {
+    fn take(&mut self, item: Item, pending: &mut Pending<Outlet>) -> Result<(), CodecError> {
         let now = self.clock.now();
-        let input = match item {
-            Item::Client(caller, ask, outlet) => {
-                let reply_to = self.next_reply();
-                pending.wait(reply_to, outlet);
-                Input::Client {
-                    reply_to,
-                    caller,
-                    ask,
-                }
-            }
-            Item::Admin(actor, ask, outlet) => {
-                let reply_to = self.next_reply();
-                pending.wait(reply_to, outlet);
-                if matches!(ask, AdminAsk::Drain) {
-                    pending.spread(Push::Draining(DRAIN_RECONNECT_MS));
-                }
-                Input::Admin {
-                    reply_to,
-                    actor,
-                    ask,
-                }
-            }
-            Item::CloneFound(life, address) => Input::CloneFound { life, address },
-            Item::Disconnected(connection, orderly) => Input::Disconnected {
-                connection,
-                orderly,
-            },
-            Item::Ring | Item::Snapshot(..) | Item::Stop => Input::Tick,
+        let question = match item {
+            Item::Client(caller, ask, outlet) => Question::Client(caller, ask, outlet),
+            Item::Admin(actor, ask, outlet) => Question::Admin(actor, ask, outlet),
+            Item::CloneFound(life, address) => Question::CloneFound(life, address),
+            Item::Disconnected(connection, orderly) => Question::Disconnected(connection, orderly),
+            Item::Ring | Item::Snapshot(..) | Item::Stop => Question::Tick,
         };
-        pending.inputs += 1;
-        self.handle(now, input, pending)
+        self.works.take(now, question, pending)
     }
 
-    /// A ring may be lost on a full queue, so a busy core looks for itself.
-    fn tick_when_due(&mut self, pending: &mut Pending) -> Result<(), CodecError> {
-        let now = self.clock.now();
-        match self.wake {
-            Some(wake) if wake <= now.boot => self.handle(now, Input::Tick, pending),
-            _ => Ok(()),
-        }
-    }
-
-    fn handle(&mut self, now: Now, input: Input, pending: &mut Pending) -> Result<(), CodecError> {
-        let output = self.engine.handle(now, input);
-        self.wake = output.wake;
-        pending.add(output)
-    }
-
-    fn commit(&mut self, pending: &Pending) -> Result<(), JournalError> {
-        match pending.durable() {
-            Some(batch) => self.journal.commit(self.epoch, self.engine.head().0, batch),
-            // The log may have failed since, and a renewal is a promise too (L13).
-            None => self.journal.check(),
-        }
-    }
-
-    fn release(&self, pending: Pending) {
+    fn release(&self, pending: Pending<Outlet>) {
         let News { pushes, for_all } = pending.release();
         for (connection, push) in pushes {
             self.connections.push(connection, push);
@@ -213,12 +160,13 @@ impl Core {
             .watchdog
             .as_ref()
             .map_or(NEVER, |watchdog| watchdog.due);
-        self.alarm.wake_at(self.wake.unwrap_or(NEVER).min(watchdog));
+        self.alarm
+            .wake_at(self.works.wake().unwrap_or(NEVER).min(watchdog));
     }
 
     /// Between two batches (S6). An error of the disk ends the core (L13, S4).
     fn snapshot(&mut self, target: &Path, waiting: SnapshotWaiting) -> Result<(), CoreError> {
-        match self.journal.snapshot(target) {
+        match self.works.snapshot(target) {
             Ok(info) => {
                 drop(waiting.send(Ok(info)));
                 Ok(())
@@ -231,7 +179,7 @@ impl Core {
     }
 
     /// Answers what waits, here and in the queue; nothing is tried again (L13).
-    fn fail(&mut self, pending: Pending, error: CoreError) -> CoreError {
+    fn fail(&mut self, pending: Pending<Outlet>, error: CoreError) -> CoreError {
         self.failed.store(true, Ordering::Release);
         pending.refuse();
         self.queue.close();
@@ -241,10 +189,5 @@ impl Core {
             }
         }
         error
-    }
-
-    fn next_reply(&mut self) -> ReplyTo {
-        self.replies += 1;
-        ReplyTo(self.replies)
     }
 }

@@ -27,6 +27,14 @@ pub struct LogHead {
     pub hash: [u8; 32],
 }
 
+impl LogHead {
+    /// The place in the chain after `entry`, which comes next.
+    #[must_use]
+    pub fn after(&self, entry: &Entry) -> Self {
+        segment::link(self, entry.number, &entry.encode())
+    }
+}
+
 /// Why the usage log cannot be read or written.
 #[derive(Debug, Error)]
 pub enum UsageError {

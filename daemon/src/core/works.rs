@@ -1,0 +1,273 @@
+//! The core without its thread: takes office, hands inputs to the engine, commits what comes of them.
+//!
+//! The thread and the simulator drive the same works, so that what one proves holds for the other. It
+//! must not read a clock (`now` is handed in), wait, or let an answer go: its owner does, after the
+//! commit (A2).
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::Arc,
+};
+
+use usher_engine::{
+    Engine,
+    api::{AdminAsk, Caller, ClientAsk, ConnectionId, Input, Life, Output, ReplyTo, Settings},
+    policy::Policy,
+    record::Record,
+};
+use usher_protocol::{
+    codec::CodecError,
+    ids::{Commit, Epoch, LifeId, PublicKey},
+    time::{BootMs, Now},
+    wire::Push,
+};
+
+use super::{
+    CoreError, StartError,
+    batch::{Pending, Waiting},
+};
+use crate::{
+    journal::{Journal, JournalError, Loaded, SnapshotInfo, Wake},
+    limits::DRAIN_RECONNECT_MS,
+    records,
+};
+
+/// Engine and journal of one daemon life.
+pub struct Works {
+    engine: Engine,
+    journal: Box<dyn Journal>,
+    life: Life,
+    /// When the engine wants a tick.
+    wake: Option<BootMs>,
+    replies: u64,
+}
+
+/// What a life begins with.
+#[derive(Debug, Clone)]
+pub struct Beginning {
+    /// The daemon's public site key.
+    pub site: PublicKey,
+    /// The site key was there before this start, so that a fresh store means a lost one (L12).
+    pub site_is_older: bool,
+    /// The life's random name.
+    pub life: LifeId,
+    /// What the configuration says.
+    pub settings: Settings,
+    /// What the policy file says.
+    pub policy: Arc<Policy>,
+}
+
+/// One thing for the engine, and who waits for the answer.
+#[derive(Debug)]
+pub enum Question<W> {
+    /// A client asks.
+    Client(Caller, ClientAsk, W),
+    /// An administrator asks, by name.
+    Admin(String, AdminAsk, W),
+    /// Another daemon proved to run with our site key, and where (L12).
+    CloneFound(LifeId, String),
+    /// A client's connection is gone; true when the client closed it itself.
+    Disconnected(ConnectionId, bool),
+    /// Time passed.
+    Tick,
+}
+
+impl Works {
+    /// Takes office on `journal`, loads, and makes the life's first step durable. `now` is read anew
+    /// wherever it counts.
+    ///
+    /// # Errors
+    /// [`StartError`]; the journal is then left as it was found, but for a counted life.
+    pub fn begin(
+        mut journal: Box<dyn Journal>,
+        beginning: Beginning,
+        now: &mut dyn FnMut() -> Now,
+    ) -> Result<Self, StartError> {
+        let epoch = journal.acquire(now().wall.unix_seconds())?;
+        let loaded = journal.load(epoch)?;
+        let life = Life {
+            epoch: Epoch(epoch),
+            life: beginning.life,
+            site: beginning.site,
+            hold_all: must_hold(&loaded, beginning.site_is_older),
+            head: Commit(loaded.head),
+        };
+        let restored = loaded.restored.is_some();
+        let records = loaded
+            .writes
+            .iter()
+            .map(|(key, value)| records::read(key, value))
+            .collect::<Result<Vec<_>, _>>()?;
+        drop(loaded);
+        let (engine, output) = replay(beginning, life, records, now)?;
+        let mut works = Self {
+            engine,
+            journal,
+            life,
+            wake: output.wake,
+            replies: 0,
+        };
+        works.commit_first(output, restored)?;
+        Ok(works)
+    }
+
+    /// This daemon life.
+    pub fn life(&self) -> Life {
+        self.life
+    }
+
+    /// When the engine wants a tick.
+    pub fn wake(&self) -> Option<BootMs> {
+        self.wake
+    }
+
+    /// Hands one question to the engine. `now` is read after it was taken from the queue (L2).
+    ///
+    /// # Errors
+    /// [`CodecError`] if a record cannot be encoded; nothing of the batch may then be committed.
+    pub fn take<W: Waiting>(
+        &mut self,
+        now: Now,
+        question: Question<W>,
+        pending: &mut Pending<W>,
+    ) -> Result<(), CodecError> {
+        let input = match question {
+            Question::Client(caller, ask, waiting) => {
+                let reply_to = self.next_reply();
+                pending.wait(reply_to, waiting);
+                Input::Client {
+                    reply_to,
+                    caller,
+                    ask,
+                }
+            }
+            Question::Admin(actor, ask, waiting) => {
+                let reply_to = self.next_reply();
+                pending.wait(reply_to, waiting);
+                if matches!(ask, AdminAsk::Drain) {
+                    pending.spread(Push::Draining(DRAIN_RECONNECT_MS));
+                }
+                Input::Admin {
+                    reply_to,
+                    actor,
+                    ask,
+                }
+            }
+            Question::CloneFound(life, address) => Input::CloneFound { life, address },
+            Question::Disconnected(connection, orderly) => Input::Disconnected {
+                connection,
+                orderly,
+            },
+            Question::Tick => Input::Tick,
+        };
+        pending.inputs += 1;
+        self.handle(now, input, pending)
+    }
+
+    /// A ring may be lost on a full queue, so a busy core looks for itself.
+    ///
+    /// # Errors
+    /// As for [`Works::take`].
+    pub fn tick_when_due<W: Waiting>(
+        &mut self,
+        now: Now,
+        pending: &mut Pending<W>,
+    ) -> Result<(), CodecError> {
+        match self.wake {
+            Some(wake) if wake <= now.boot => self.handle(now, Input::Tick, pending),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes durable what the answers of this batch depend on. Only after this may they go (A2).
+    ///
+    /// # Errors
+    /// [`JournalError`]: nothing of the batch may be told, and the life is over (L13).
+    pub fn commit<W: Waiting>(&mut self, pending: &Pending<W>) -> Result<(), JournalError> {
+        match pending.durable() {
+            Some(batch) => self
+                .journal
+                .commit(self.life.epoch.0, self.engine.head().0, batch),
+            // The log may have failed since, and a renewal is a promise too (L13).
+            None => self.journal.check(),
+        }
+    }
+
+    /// Copies the live state between two batches (S6).
+    ///
+    /// # Errors
+    /// [`JournalError`]: the life is over (L13, S4).
+    pub fn snapshot(&mut self, target: &Path) -> Result<SnapshotInfo, JournalError> {
+        self.journal.snapshot(target)
+    }
+
+    /// Has `wake` called when the journal fails beside the calls.
+    pub fn wake_on_failure(&mut self, wake: Wake) {
+        self.journal.wake_on_failure(wake);
+    }
+
+    /// Ends the life cleanly.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn resign(&mut self) -> Result<(), JournalError> {
+        self.journal.resign()
+    }
+
+    fn commit_first(&mut self, output: Output, restored: bool) -> Result<(), StartError> {
+        let mut first = Pending::<Nobody>::default();
+        first.add(output).map_err(CoreError::from)?;
+        if restored {
+            first.settle_restored();
+        }
+        if let Some(batch) = first.durable() {
+            let head = self.engine.head().0;
+            self.journal.commit(self.life.epoch.0, head, batch)?;
+        }
+        Ok(())
+    }
+
+    fn handle<W: Waiting>(
+        &mut self,
+        now: Now,
+        input: Input,
+        pending: &mut Pending<W>,
+    ) -> Result<(), CodecError> {
+        let output = self.engine.handle(now, input);
+        self.wake = output.wake;
+        pending.add(output)
+    }
+
+    fn next_reply(&mut self) -> ReplyTo {
+        self.replies += 1;
+        ReplyTo(self.replies)
+    }
+}
+
+/// Who waits for the answers of a life's first step: there are none.
+struct Nobody;
+
+impl Waiting for Nobody {
+    fn release(self, _: usher_engine::api::Answer) {}
+}
+
+/// The engine stops at records that contradict each other: it must not lend on a wrong count.
+fn replay(
+    beginning: Beginning,
+    life: Life,
+    records: Vec<Record>,
+    now: &mut dyn FnMut() -> Now,
+) -> Result<(Engine, Output), StartError> {
+    let Beginning {
+        settings, policy, ..
+    } = beginning;
+    let start = AssertUnwindSafe(|| Engine::start(settings, policy, life, records, now()));
+    catch_unwind(start).map_err(|_| StartError::State)
+}
+
+/// L12: after a restore that is not proven complete, or when the store is younger than its site key.
+fn must_hold(loaded: &Loaded, site_is_older: bool) -> bool {
+    let incomplete = loaded.restored.as_ref().is_some_and(|it| !it.complete);
+    incomplete || (loaded.fresh && site_is_older)
+}
