@@ -12,4 +12,5 @@ pub mod holder;
 pub mod hosts;
 pub mod peer;
 pub mod proof;
+pub mod shim;
 pub mod station;
