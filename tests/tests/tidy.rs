@@ -68,6 +68,27 @@ fn silenced_lints_carry_a_reason() {
 }
 
 #[test]
+fn unsafe_code_is_nowhere() {
+    // The compiler forbids it in each crate; the text is searched too, for what no crate of this machine compiles.
+    let root = toml_file("Cargo.toml");
+    let forbidden =
+        |manifest: &toml::Value| text(&manifest["lints"]["rust"], "unsafe_code") == "forbid";
+    assert!(forbidden(&root["workspace"]), "Cargo.toml");
+    for manifest in manifests() {
+        let name = manifest.display();
+        let manifest = toml_file(&manifest.to_string_lossy());
+        // What is outside the workspace says it itself.
+        let shared = manifest["lints"].get("workspace").is_some();
+        assert!(shared || forbidden(&manifest), "{name}");
+    }
+    let mut problems = Problems::new();
+    for source in sources() {
+        problems.extend(source.code_with(UNSAFE_WORDS, "unsafe code"));
+    }
+    none(&problems);
+}
+
+#[test]
 fn nothing_is_left_unfinished() {
     let mut problems = Problems::new();
     for source in sources() {
@@ -95,7 +116,7 @@ fn the_engine_depends_on_nothing_impure() {
 #[test]
 fn vendor_key_custody_stays_with_the_issuer() {
     // T9: nothing shipped to a customer links the issuer, asks for a passphrase, or opens encrypted keys.
-    for member in MEMBERS.iter().filter(|member| **member != "issuer") {
+    for member in members().iter().filter(|member| *member != "issuer") {
         let manifest = toml_file(&format!("{member}/Cargo.toml"));
         let found = keys(&manifest, "dependencies");
         for banned in ["usher-issuer", "rpassword"] {
@@ -135,7 +156,7 @@ fn every_variable_stands_in_the_reference() {
 
 #[test]
 fn dependencies_are_named_once() {
-    for member in MEMBERS {
+    for member in members() {
         let manifest = toml_file(&format!("{member}/Cargo.toml"));
         for section in ["dependencies", "dev-dependencies"] {
             let Some(table) = manifest.get(section).and_then(toml::Value::as_table) else {
@@ -214,6 +235,12 @@ fn the_checks_themselves_can_fail() {
         lines: vec!["a(); // Later::now()".into()],
     };
     assert!(source.code_with(&["Later::now"], "clock").is_empty());
+    let raw = Source {
+        path: "y.rs".into(),
+        lines: vec!["let a = unsafe { b() };".into(), "// unsafe {".into()],
+    };
+    let found = raw.code_with(UNSAFE_WORDS, "unsafe code");
+    assert_eq!(found, ["y.rs:1: unsafe code: unsafe "]);
     assert_eq!(
         source.text_with(&["Later::now"], "clock"),
         ["x.rs:1: clock: Later::now"]
@@ -323,18 +350,23 @@ fn variables(line: &str) -> impl Iterator<Item = &str> {
 
 fn sources() -> Vec<Source> {
     let mut paths = Vec::new();
-    for member in MEMBERS {
-        collect(&root().join(member), &mut paths);
-    }
+    collect(&root(), "rs", &mut paths);
     let paths: BTreeSet<_> = paths
         .into_iter()
         .filter(|path| !path.ends_with("tests/tests/tidy.rs"))
         .collect();
     assert!(
-        paths.len() >= MEMBERS.len(),
+        paths.len() > 300,
         "found too few sources to believe it: {paths:?}"
     );
     paths.iter().map(|path| read(path)).collect()
+}
+
+/// The crates of the workspace, by their folders.
+fn members() -> Vec<String> {
+    let members = array(&toml_file("Cargo.toml"), "workspace", "members");
+    let names = members.iter().filter_map(toml::Value::as_str);
+    names.map(str::to_owned).collect()
 }
 
 fn read(path: &Path) -> Source {
@@ -346,12 +378,24 @@ fn read(path: &Path) -> Source {
     }
 }
 
-fn collect(dir: &Path, paths: &mut Vec<PathBuf>) {
+/// Every manifest below the root's own.
+fn manifests() -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    collect(&root(), "toml", &mut paths);
+    let all = paths.iter().filter(|path| path.ends_with("Cargo.toml"));
+    let inner = all.filter(|path| path.parent() != Some(&root()));
+    let found: Vec<_> = inner.cloned().collect();
+    assert!(found.len() >= members().len(), "the search finds too few");
+    found
+}
+
+fn collect(dir: &Path, extension: &str, paths: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() && !path.ends_with("target") {
-            collect(&path, paths);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            collect(&path, extension, paths);
+        } else if path.extension().is_some_and(|found| found == extension) {
             paths.push(path);
         }
     }
@@ -408,14 +452,6 @@ fn root() -> PathBuf {
         .to_owned()
 }
 
-const MEMBERS: &[&str] = &[
-    "protocol",
-    "client",
-    "daemon",
-    "daemon/engine",
-    "issuer",
-    "tests",
-];
 const ENGINE_CRATES: &[&str] = &["serde", "thiserror", "usher-protocol"];
 const FILE_LINES_MAX: usize = 600;
 const FUNCTION_LINES_MAX: usize = 70;
@@ -443,6 +479,14 @@ const CLOCK_WORDS: &[&str] = &[
     "clock_gettime",
     ".elapsed()",
     "UNIX_EPOCH.elapsed",
+];
+const UNSAFE_WORDS: &[&str] = &[
+    "unsafe ",
+    "unsafe{",
+    "(unsafe_code",
+    "no_mangle",
+    "link_section",
+    "extern \"C\"",
 ];
 const ALLOW_WORDS: &[&str] = &["#[allow(", "#![allow("];
 const UNFINISHED_WORDS: &[&str] = &["TODO", "FIXME", "XXX", "todo!(", "unimplemented!("];
