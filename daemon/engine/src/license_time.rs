@@ -179,4 +179,41 @@ mod tests {
         time.lower(WallMs(400 * DAY), now(0, 100 * DAY));
         assert_eq!(time.at(BootMs(0)), WallMs(100 * DAY));
     }
+
+    #[test]
+    fn l11_five_minutes_back_are_not_worth_a_word_and_more_are() {
+        let start = || LicenseTime::start(None, now(0, 100 * DAY));
+        let mut time = start();
+        assert_eq!(time.observe(now(0, 100 * DAY - 300_000)), None);
+        assert_eq!(time.worry(), None);
+        assert_eq!(
+            time.wall_for_leases(now(0, 100 * DAY - 300_000)),
+            WallMs(100 * DAY - 300_000)
+        );
+        let mut time = start();
+        let further = now(0, 100 * DAY - 300_001);
+        assert!(time.observe(further).is_some());
+        assert_eq!(time.observe(further), None, "said once");
+        assert_eq!(time.wall_for_leases(further), WallMs(100 * DAY));
+    }
+
+    #[test]
+    fn l11_a_day_ahead_is_believed_within_a_life_and_more_is_said_once() {
+        let start = || LicenseTime::start(None, now(0, 100 * DAY));
+        let mut time = start();
+        assert_eq!(time.observe(now(0, 101 * DAY)), None);
+        assert_eq!(time.at(BootMs(7)), WallMs(101 * DAY + 7));
+        let mut time = start();
+        let further = now(0, 101 * DAY + 1);
+        assert!(time.observe(further).unwrap().contains("leads"));
+        assert_eq!(time.observe(further), None);
+        assert_eq!(time.wall_for_leases(further), WallMs(100 * DAY));
+    }
+
+    #[test]
+    fn l11_who_confirms_a_clock_that_is_behind_turns_nothing_back() {
+        let mut time = LicenseTime::start(None, now(0, 100 * DAY));
+        time.confirm(now(0, 100 * DAY - 1));
+        assert_eq!(time.at(BootMs(0)), WallMs(100 * DAY));
+    }
 }

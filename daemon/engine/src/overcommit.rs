@@ -106,4 +106,41 @@ mod tests {
         excess.settle(0);
         assert_eq!(refused(&excess), [0; 0]);
     }
+
+    /// What it must come to, counted plainly: from the newest on, until they cover what is over.
+    fn plainly(seats_by_lease: &BTreeMap<LeaseId, u32>, seats_over: u64) -> Vec<LeaseId> {
+        let mut covered = 0;
+        let newest_first = seats_by_lease.iter().rev();
+        let needed = newest_first.take_while(|(_, seats)| {
+            let is_needed = covered < seats_over;
+            covered += u64::from(**seats);
+            is_needed
+        });
+        needed.map(|(lease, _)| *lease).collect()
+    }
+
+    #[test]
+    fn l7_whatever_came_and_went_exactly_the_newest_that_are_needed_are_refused() {
+        let mut excess = Excess::default();
+        let mut dice = 7_u64;
+        let mut roll = |end: u64| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (dice >> 33) % end
+        };
+        for _ in 0..5_000 {
+            let id = lease(roll(12));
+            if roll(2) == 0 {
+                let seats = u32::try_from(1 + roll(4)).unwrap();
+                excess.remove(id);
+                excess.add(id, seats);
+            } else {
+                excess.remove(id);
+            }
+            let seats_over = roll(20);
+            excess.settle(seats_over);
+            let refused = excess.seats_by_lease.keys().rev();
+            let refused: Vec<_> = refused.filter(|id| excess.refuses(**id)).copied().collect();
+            assert_eq!(refused, plainly(&excess.seats_by_lease, seats_over));
+        }
+    }
 }

@@ -2,8 +2,9 @@
 
 use usher_protocol::{
     documents::license::Feature,
+    ids::LifeId,
     refusal::RefusalCode,
-    time::{DurationMs, WallMs},
+    time::{BootMs, DurationMs, WallMs},
     wire::Borrow,
 };
 
@@ -12,7 +13,7 @@ use super::{
     wants,
 };
 use crate::{
-    api::{AdminAsk, Answer, ClientAsk, Life, Promise},
+    api::{AdminAsk, Answer, ClientAsk, Input, Life, Promise},
     policy::{BorrowRule, Policy},
     record::{Record, What},
 };
@@ -446,4 +447,117 @@ fn l7_of_a_share_that_is_partly_borrowed_only_the_rest_comes_back_by_refusing() 
     // One seat of it stays borrowed, so one more must come back from another.
     let refusal = world.renew(10, &oldest.lease, 1, link(1, 2));
     refused(refusal, RefusalCode::Overcommitted);
+}
+
+#[test]
+fn l11_a_step_of_a_second_moves_a_borrows_end_and_less_does_not() {
+    let mut world = world(lendable(1));
+    let lease = borrow(&mut world, 10, 1, 3).unwrap().lease;
+    let deadline = |world: &World| world.engine.state.leases[&lease.id].deadline.unwrap();
+    let first = deadline(&world);
+    world.now.wall.0 += 999;
+    world.input(Input::Tick);
+    assert_eq!(deadline(&world), first);
+    world.now.wall.0 += 1;
+    world.input(Input::Tick);
+    assert_eq!(deadline(&world), BootMs(first.0 - 1000));
+}
+
+#[test]
+fn l12_of_lost_borrows_those_that_are_known_again_are_held_no_more() {
+    let mut solver = lendable(10);
+    solver.write_off = 1;
+    let mut world = world(solver);
+    let away = lose_borrows(&mut world, 2);
+    for (number, promise) in away.iter().enumerate() {
+        let number = u8::try_from(number).unwrap();
+        let shown = world.attach(10 + number, &promise.lease, 1 + number, link(1, 200));
+        refused(shown, RefusalCode::LeaseBorrowed);
+        // Taken in, it counts to its own end.
+        let deadline = world.engine.state.leases[&promise.lease.id].deadline;
+        assert_eq!(deadline, Some(BootMs(world.now.boot.0 + 7 * DAY + HOUR)));
+    }
+    world.run(HOUR + 3 * HOUR / 100);
+    write_off(&mut world, &away[0]).unwrap();
+    // One is out and counts so, one counts against the allowance.
+    let said = world.status().degraded.join("\n");
+    assert!(said.contains("8 seats of solver stay home"), "{said}");
+    world.checkout(30, 30).unwrap();
+    refused(world.checkout(31, 31), RefusalCode::NoSeat);
+}
+
+#[test]
+fn l12_a_feature_that_cannot_be_borrowed_is_held_no_longer_than_its_leases() {
+    let mut solver = feature("solver", Some(1));
+    solver.lease_ms_max = DurationMs(R);
+    let mut world = world(solver);
+    lose_borrows(&mut world, 0);
+    world.run(R + G - 1);
+    refused(world.checkout(10, 1), RefusalCode::Holding);
+    world.run(1);
+    world.checkout(10, 1).unwrap();
+}
+
+#[test]
+fn l12_the_end_of_a_hold_of_lost_borrows_is_a_time_to_wake() {
+    let mut world = world(lendable(1));
+    let end = BootMs(world.now.boot.0 + 7 * DAY + HOUR);
+    lose_borrows(&mut world, 0);
+    world.run(7 * DAY + HOUR / 2);
+    // A license writes the mark with it, which would wake the engine by the hour.
+    let mut mesher = feature("mesher", Some(1));
+    mesher.lease_ms_max = DurationMs::hours(1);
+    world
+        .install(&signed(&license("acme-2", 1, vec![mesher])))
+        .unwrap();
+    assert_eq!(world.last.wake, Some(end));
+}
+
+#[test]
+fn l12_a_kept_copy_of_a_returned_borrow_is_taken_in_by_no_hold() {
+    let mut solver = lendable(2);
+    solver.early_return = true;
+    let mut world = world(solver);
+    let kept = borrow(&mut world, 10, 1, 7).unwrap();
+    give_back(&mut world, 10, &kept, 1);
+    world.input(Input::CloneFound {
+        life: LifeId([9; 16]),
+        address: "10.0.0.9".to_owned(),
+    });
+    world.admin(AdminAsk::KeepThisClone).unwrap();
+    // This life knows each lease of its own, whatever a clone may have lent.
+    let shown = world.attach(10, &kept.lease, 1, link(1, 200));
+    refused(shown, RefusalCode::LeaseEnded);
+    assert_eq!(world.seats_out(), 0);
+}
+
+#[test]
+fn l12_a_copy_returned_after_the_loss_is_not_taken_for_a_lost_borrow() {
+    let mut solver = lendable(2);
+    solver.early_return = true;
+    let mut world = world(solver);
+    lose_borrows(&mut world, 0);
+    world.run(8 * DAY);
+    world.restart();
+    let kept = borrow(&mut world, 10, 1, 7).unwrap();
+    give_back(&mut world, 10, &kept, 1);
+    world.restart();
+    let shown = world.attach(10, &kept.lease, 1, link(1, 200));
+    refused(shown, RefusalCode::LeaseEnded);
+    assert_eq!(world.seats_out(), 0);
+}
+
+/// So many seats go out for a week, then the store goes back to before that, knowing so.
+fn lose_borrows(world: &mut World, count: u8) -> Vec<Promise> {
+    let (store, head) = (world.store.clone(), world.engine.head());
+    let away = (0..count).map(|number| borrow(world, 10 + number, 1 + number, 7).unwrap());
+    let away = away.collect();
+    world.store = store;
+    world.restart_as(Life {
+        epoch: usher_protocol::ids::Epoch(world.life.epoch.0 + 1),
+        hold_all: true,
+        head,
+        ..world.life
+    });
+    away
 }

@@ -347,3 +347,30 @@ fn s2_denials_are_counted_together_and_delay_no_refusal() {
     );
     assert_eq!(world.engine.head(), head);
 }
+
+#[test]
+fn a2_expiry_that_lags_takes_back_no_more_than_is_asked_for() {
+    let mut world = World::new();
+    let features = vec![feature("solver", Some(20)), feature("mesher", Some(2))];
+    world
+        .install(&signed(&license("acme-1", 1, features)))
+        .unwrap();
+    let mesher = |nonce| Checkout {
+        feature: "mesher".parse().unwrap(),
+        ..wants(nonce)
+    };
+    for client in 0..20 {
+        world.checkout(client, client).unwrap();
+    }
+    world.pass(1);
+    for client in 20..22 {
+        world.checkout_with(client, mesher(client)).unwrap();
+    }
+    world.pass(R + G);
+    // The solver's leases are older, and more than are reclaimed beside one input.
+    world.checkout_with(30, mesher(30)).unwrap();
+    let meshers = |pool: &crate::pool::Pool| pool.key.feature.as_str() == "mesher";
+    let mut pools = world.engine.state.pools();
+    let (_, pool) = pools.find(|(_, pool)| meshers(pool)).unwrap();
+    assert_eq!(pool.out, 2);
+}

@@ -1,6 +1,7 @@
 //! Rollbacks, clones, holds and endings (L12, L13).
 
 use super::*;
+use crate::record::What;
 
 /// A world whose store forgets what happened in `lost`, as after a restored backup.
 fn rolled_back<T>(hold_all: bool, lost: impl FnOnce(&mut World) -> T) -> (World, T) {
@@ -181,4 +182,131 @@ fn draining_grants_and_renews_nothing_and_takes_back() {
         RefusalCode::Draining,
     );
     world.release(10, &lease, 1, link(1, 2)).unwrap();
+}
+
+#[test]
+fn l12_a_hold_takes_in_what_earlier_lives_lost_although_the_head_has_passed_it() {
+    let (mut world, lease) = rolled_back(true, |world| world.checkout(10, 1).unwrap().lease);
+    for serial in 1..=3 {
+        world.install(&an_hour_at_most("acme-7", serial)).unwrap();
+    }
+    assert!(world.engine.head() > lease.commit);
+    world.restart();
+    world.attach(10, &lease, 1, link(1, 2)).unwrap();
+    assert_eq!(world.seats_out(), 1);
+    assert!(!world.engine.state.trouble.rolled_back);
+}
+
+#[test]
+fn l12_what_came_home_and_was_released_is_not_taken_in_again() {
+    let (mut world, lease) = rolled_back(true, |world| world.checkout(10, 1).unwrap().lease);
+    world.attach(10, &lease, 1, link(1, 2)).unwrap();
+    world.restart();
+    let kept = world.attach(10, &lease, 1, link(5, 6)).unwrap().lease;
+    assert_eq!(kept.epoch, world.life.epoch);
+    world.release(10, &kept, 1, link(6, 7)).unwrap();
+    world.restart();
+    refused(world.checkout(11, 5), RefusalCode::Holding);
+    let shown = world.attach(10, &kept, 1, link(8, 9));
+    refused(shown, RefusalCode::LeaseEnded);
+    assert_eq!(world.seats_out(), 0);
+    assert!(!world.engine.state.trouble.rolled_back);
+}
+
+#[test]
+fn l12_a_second_loss_is_seen_although_the_first_was_known() {
+    let (mut world, ()) = rolled_back(true, |_: &mut World| {});
+    world.run(3_600_000 + 108_000);
+    world.restart();
+    let (store, head) = (world.store.clone(), world.engine.head());
+    let lease = world.checkout(10, 1).unwrap().lease;
+    world.store = store;
+    world.restart_as(Life {
+        epoch: Epoch(world.life.epoch.0 + 1),
+        head,
+        ..world.life
+    });
+    world.pass(R);
+    // It is over, and lent after the first loss: a proof all the same.
+    refused(
+        world.attach(10, &lease, 1, link(1, 2)),
+        RefusalCode::LeaseEnded,
+    );
+    assert!(world.status().stopped[0].starts_with("store-rolled-back"));
+}
+
+#[test]
+fn l12_who_restores_has_looked_at_the_store_that_went_back() {
+    let (mut world, lease) = rolled_back(false, |world| world.checkout(10, 1).unwrap().lease);
+    world.attach(10, &lease, 1, link(1, 2)).unwrap();
+    refused(world.checkout(11, 5), RefusalCode::StoreRolledBack);
+    world.restart_as(Life {
+        epoch: Epoch(world.life.epoch.0 + 1),
+        hold_all: true,
+        head: world.engine.head(),
+        ..world.life
+    });
+    refused(world.checkout(11, 5), RefusalCode::Holding);
+    assert_eq!(world.status().stopped.len(), 1);
+}
+
+#[test]
+fn l12_a_lease_taken_in_and_not_extended_ends_by_its_deadline() {
+    let (mut world, lease) = rolled_back(true, |world| world.checkout(10, 1).unwrap().lease);
+    world.admin(AdminAsk::Drain).unwrap();
+    refused(
+        world.attach(10, &lease, 1, link(1, 2)),
+        RefusalCode::Draining,
+    );
+    world.run(R + G - 1);
+    assert_eq!(world.seats_out(), 1);
+    world.run(1);
+    assert_eq!(world.seats_out(), 0);
+}
+
+#[test]
+fn l12_the_head_itself_is_not_beyond_the_store() {
+    let mut world = World::with_seats(1);
+    world.restart();
+    world.checkout(10, 1).unwrap();
+    let (life, head) = (world.life, world.engine.head());
+    let is_ahead = |epoch: u64, commit: u64| world.engine.is_ahead(Epoch(epoch), Commit(commit));
+    assert!(head > life.head);
+    let (before, now) = (life.epoch.0 - 1, life.epoch.0);
+    assert!(!is_ahead(before, life.head.0));
+    assert!(is_ahead(before, life.head.0 + 1));
+    assert!(!is_ahead(now, head.0));
+    assert!(is_ahead(now, head.0 + 1));
+    assert!(is_ahead(now + 1, 0));
+}
+
+#[test]
+fn l12_a_license_resumes_no_hold_whose_time_is_over_and_says_nothing_of_one_that_runs() {
+    let hours_2 = |serial| {
+        let mut mesher = feature("mesher", Some(1));
+        mesher.lease_ms_max = DurationMs::hours(2);
+        signed(&license("acme-9", serial, vec![mesher]))
+    };
+    let (mut world, ()) = rolled_back(true, |_: &mut World| {});
+    let words = |world: &World| {
+        let events = world.events.iter();
+        let words = events.filter(|event| matches!(event.what, What::Trouble(_)));
+        words.count()
+    };
+    let said = words(&world);
+    world.install(&hours_2(1)).unwrap();
+    assert_eq!(words(&world), said);
+    // Two hours and their guard time after the hold began.
+    world.run(7_200_000 + 216_000);
+    assert_eq!(words(&world), said + 1);
+    world.install(&hours_2(2)).unwrap();
+    assert_eq!(world.engine.state.trouble.hold_since, None);
+    assert_eq!(words(&world), said + 1);
+}
+
+/// Another license, whose leases are no longer than the first one's.
+fn an_hour_at_most(id: &str, serial: u64) -> Arc<VerifiedLicense> {
+    let mut mesher = feature("mesher", Some(1));
+    mesher.lease_ms_max = DurationMs::hours(1);
+    signed(&license(id, serial, vec![mesher]))
 }
