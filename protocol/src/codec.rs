@@ -185,4 +185,52 @@ mod tests {
         assert!(frame_length(u64::from(u32::MAX)).is_err());
         assert_eq!(frame(1, 2, &3_u8).unwrap(), [0, 0, 0, 3, 1, 2, 3]);
     }
+
+    #[test]
+    fn s5_a_tag_says_version_and_kind_and_another_version_is_told_from_rubbish() {
+        let bytes = tag(3, 9, &7_u8).unwrap();
+        assert_eq!(bytes, [3, 9, 7]);
+        assert_eq!(
+            untag(3, &bytes),
+            Ok(Tagged {
+                kind: 9,
+                body: &[7]
+            })
+        );
+        assert_eq!(
+            untag(2, &bytes),
+            Err(CodecError::Version { found: 3, known: 2 })
+        );
+        assert!(matches!(untag(3, &[3]), Err(CodecError::Malformed(_))));
+    }
+
+    #[test]
+    fn a3_a_frame_may_be_as_large_as_the_limit_and_no_larger() {
+        let limit = FRAME_BYTES_MAX as u64;
+        assert_eq!(frame_length(limit), Ok(FRAME_BYTES_MAX));
+        assert!(frame_length(limit + 1).is_err());
+        // Version, kind and three bytes for the length of the bytes themselves.
+        let fits = vec![0_u8; FRAME_BYTES_MAX - 5];
+        assert_eq!(
+            frame(1, 1, &fits).unwrap().len(),
+            FRAME_PREFIX_BYTES + FRAME_BYTES_MAX
+        );
+        assert!(frame(1, 1, &vec![0_u8; FRAME_BYTES_MAX - 4]).is_err());
+    }
+
+    #[test]
+    fn each_fault_of_the_bytes_has_its_words() {
+        let said = |error: CodecError| error.to_string().split(": ").nth(1).unwrap().to_owned();
+        let text = |bytes: &[u8]| said(decode::<String>(bytes).unwrap_err());
+        assert_eq!(text(&[2, b'a']), "they end too early");
+        assert_eq!(text(&[1, 0xff]), "a text in them is not UTF-8");
+        assert_eq!(
+            text(&[252, 0, 0, 0, 127]),
+            "they announce more than may follow"
+        );
+        assert_eq!(
+            said(decode::<bool>(&[2]).unwrap_err()),
+            "a value in them is out of range"
+        );
+    }
 }

@@ -145,4 +145,59 @@ mod tests {
             Err(BadSignature)
         );
     }
+
+    #[test]
+    fn t1_only_these_bytes_of_this_key_hold() {
+        let (public, other) = (
+            PublicKey::from(&key()),
+            PublicKey::from(&SigningKey::from_bytes(&[8; 32])),
+        );
+        let signed = Signed::new(DocumentType::LEASE, b"abc".to_vec(), &key());
+        assert_eq!(
+            signed.verify(DocumentType::LEASE, &other),
+            Err(BadSignature)
+        );
+        for at in 0..64 {
+            let mut bytes = signed.signature.to_bytes();
+            bytes[at] ^= 1;
+            let signature = Signature::from_bytes(&bytes);
+            assert_eq!(signature.to_bytes(), bytes);
+            assert_eq!(
+                verify(DocumentType::LEASE, b"abc", &signature, &public),
+                Err(BadSignature),
+                "byte {at}"
+            );
+        }
+        for body in [&b"abd"[..], b"ab", b"abc ", b""] {
+            assert_eq!(
+                verify(DocumentType::LEASE, body, &signed.signature, &public),
+                Err(BadSignature)
+            );
+        }
+    }
+
+    #[test]
+    fn no_two_types_and_no_two_bodies_share_their_encoding() {
+        // The lengths inside keep a body from reading as the end of a type, and the other way round.
+        let encoded = |body: &[u8]| pre_authentication(DocumentType::LICENSE, body);
+        assert_eq!(encoded(b""), b"DSSEv1 20 usher/pool-license/1 0 ");
+        assert_ne!(encoded(b"1 a"), encoded(b" a"));
+        let kinds = [
+            DocumentType::CERTIFICATE,
+            DocumentType::LICENSE,
+            DocumentType::ENDORSEMENT,
+            DocumentType::LEASE,
+            DocumentType::REVOCATION,
+            DocumentType::SITE_REQUEST,
+            DocumentType::ISSUER_LOG,
+        ];
+        for (index, kind) in kinds.iter().enumerate() {
+            for other in &kinds[..index] {
+                assert_ne!(
+                    pre_authentication(*kind, b"x"),
+                    pre_authentication(*other, b"x")
+                );
+            }
+        }
+    }
 }

@@ -295,4 +295,46 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         assert!("17".parse::<LeaseId>().is_err());
     }
+
+    #[test]
+    fn keys_are_read_as_they_are_written_and_nothing_else_is_one() {
+        let key = PublicKey::from(&ed25519_dalek::SigningKey::from_bytes(&[7; 32]));
+        assert_eq!(key.to_string().parse(), Ok(key));
+        assert_eq!(PublicKey::new(*key.as_bytes()), Ok(key));
+        assert_eq!(<[u8; 32]>::from(key), *key.as_bytes());
+        assert_eq!(key.fingerprint(), Fingerprint::of(key.as_bytes()));
+        for text in [
+            "",
+            "ed25519:",
+            "ed25519:AAAA",
+            "rsa:AAAA",
+            &key.to_string()[8..],
+        ] {
+            assert_eq!(text.parse::<PublicKey>(), Err(KeyError::Text), "{text}");
+        }
+        // y = 2 is the y of no point of the curve.
+        let mut no_point = [0; 32];
+        no_point[0] = 2;
+        assert_eq!(PublicKey::new(no_point), Err(KeyError::NotAPoint));
+    }
+
+    #[test]
+    fn fingerprints_and_secrets_are_hexadecimal() {
+        let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let fingerprint = Fingerprint::of(b"abc");
+        assert_eq!(fingerprint.to_string(), hex);
+        assert_eq!(hex.parse(), Ok(fingerprint));
+        assert_eq!(fingerprint.short(), "ba7816bf");
+        assert!(hex[2..].parse::<Fingerprint>().is_err());
+        let digits = "000102030405060708090a0b0c0d0e0f";
+        let bytes = std::array::from_fn(|at| u8::try_from(at).unwrap());
+        assert_eq!(
+            (Nonce(bytes).to_hex(), Token(bytes).to_hex()),
+            (digits.to_owned(), digits.to_owned())
+        );
+        assert_eq!(
+            (digits.parse(), digits.parse()),
+            (Ok(Nonce(bytes)), Ok(Token(bytes)))
+        );
+    }
 }

@@ -250,4 +250,32 @@ mod tests {
         assert_eq!(BootMs(u64::MAX).plus(DurationMs(1)), BootMs(u64::MAX));
         assert_eq!(DurationMs::days(u64::MAX), DurationMs(u64::MAX));
     }
+
+    #[test]
+    fn lengths_add_up_and_take_off_to_the_millisecond() {
+        let (five, three) = (DurationMs(5), DurationMs(3));
+        assert_eq!(
+            (five.plus(three), five.minus(three)),
+            (DurationMs(8), DurationMs(2))
+        );
+        assert_eq!(three.minus(five), DurationMs::ZERO);
+        assert_eq!(BootMs(9).plus(five), BootMs(14));
+        assert_eq!(BootMs(9).since(BootMs(5)), DurationMs(4));
+        assert_eq!(WallMs(9).plus(five), WallMs(14));
+        assert_eq!(WallMs(9).since(WallMs(5)), DurationMs(4));
+        assert_eq!(WallMs(5).since(WallMs(9)), DurationMs::ZERO);
+        assert_eq!(WallMs::NEVER.plus(DurationMs(1)), WallMs::NEVER);
+        assert_eq!(WallMs(3_999).unix_seconds(), 3);
+        assert_eq!(DurationMs(1_250).to_std().as_millis(), 1_250);
+        let units = [
+            DurationMs::seconds(2),
+            DurationMs::minutes(2),
+            DurationMs::hours(2),
+            DurationMs::days(2),
+        ];
+        assert_eq!(
+            units.map(|it| it.0),
+            [2_000, 120_000, 7_200_000, 172_800_000]
+        );
+    }
 }

@@ -213,4 +213,24 @@ mod tests {
         let text = join("x\n", &[("a", vec![1, 2]), ("b", vec![3])]);
         assert_eq!(split(&text, KEYS).unwrap().value::<u16>(1), Ok(3));
     }
+
+    #[test]
+    fn a_file_may_be_as_large_as_its_limit_and_no_larger() {
+        assert_eq!(normalize(b"abc", 3).as_deref(), Ok("abc"));
+        let too_large = SignedTextError::TooLarge { found: 4, limit: 3 };
+        assert_eq!(normalize(b"abcd", 3), Err(too_large));
+    }
+
+    #[test]
+    fn a_value_that_is_not_as_issued_is_found_by_line() {
+        let text = sample().replace("\"Aw==\"", "\"Aw=\"");
+        let error = split(&text, KEYS).unwrap().value::<u8>(1);
+        assert_eq!(
+            error,
+            Err(SignedTextError::Table {
+                line: 4,
+                expected: "the whole value of `b` as it was issued".to_owned(),
+            })
+        );
+    }
 }

@@ -176,4 +176,16 @@ mod tests {
         };
         assert!(matches!(host.sign(&key), Err(SiteRequestError::Text(_))));
     }
+
+    #[test]
+    fn another_format_needs_a_newer_issuer() {
+        let (request, key) = sample();
+        let text = request.to_text().replace("format = 1", "format = 2");
+        let signature = envelope::sign(DocumentType::SITE_REQUEST, text.as_bytes(), &key);
+        let file = signed_text::join(&text, &[("request", codec::encode(&signature).unwrap())]);
+        assert!(matches!(
+            VerifiedSiteRequest::verify(file.as_bytes()),
+            Err(SiteRequestError::Text(error)) if error.needs_newer
+        ));
+    }
 }

@@ -105,4 +105,16 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn the_caret_stands_under_the_place() {
+        let error = TextError::at("a = 1\nbü = x y\n", 12..13, "no");
+        assert_eq!(
+            error.to_string(),
+            "line 2: no\n  |\n2 | bü = x y\n  |      ^"
+        );
+        let error = TextError::at("a = 1\n", 0..1, "no");
+        assert_eq!(error.to_string(), "line 1: no\n  |\n1 | a = 1\n  | ^");
+        assert_eq!((error.line, error.needs_newer), (1, false));
+    }
 }

@@ -203,4 +203,96 @@ mod tests {
         }
         assert_eq!(Request::Checkout(checkout()).check(), Ok(()));
     }
+
+    #[test]
+    fn a3_what_is_just_within_its_bounds_is_asked() {
+        let ok = |change: fn(&mut Checkout)| {
+            let mut it = checkout();
+            change(&mut it);
+            assert_eq!(Request::Checkout(it).check(), Ok(()));
+        };
+        ok(|it| it.seats = SEATS_PER_CHECKOUT_MAX);
+        ok(|it| it.length_ms = Some(BORROW_MS_MAX));
+        ok(|it| it.length_ms = Some(DurationMs(1)));
+        ok(|it| it.length_ms = None);
+        ok(|it| it.holder.user = "a".repeat(HOLDER_BYTES_MAX));
+        let mut over = checkout();
+        over.length_ms = Some(BORROW_MS_MAX.plus(DurationMs(1)));
+        assert_eq!(
+            Request::Checkout(over).check().unwrap_err().field,
+            "length_ms"
+        );
+    }
+
+    #[test]
+    fn a3_each_kind_of_request_has_its_length_checked() {
+        let link = crate::wire::Link {
+            previous: Token([1; 16]),
+            next: Token([2; 16]),
+        };
+        let id = crate::ids::LeaseId {
+            epoch: crate::ids::Epoch(1),
+            commit: crate::ids::Commit(1),
+        };
+        let renew = |length_ms| {
+            Request::Renew(crate::wire::Renew {
+                idle_ms: None,
+                lease: id,
+                nonce: Nonce([1; 16]),
+                link,
+                length_ms,
+            })
+        };
+        assert_eq!(renew(None).check(), Ok(()));
+        assert_eq!(
+            renew(Some(DurationMs::ZERO)).check().unwrap_err().field,
+            "length_ms"
+        );
+        let borrow = |change: fn(&mut Checkout)| {
+            let mut checkout = checkout();
+            change(&mut checkout);
+            let wall = crate::time::WallMs(1);
+            Request::Borrow(Borrow { checkout, wall }).check()
+        };
+        assert_eq!(borrow(|_| {}), Ok(()));
+        assert_eq!(
+            borrow(|it| it.length_ms = None).unwrap_err().field,
+            "length_ms"
+        );
+        assert_eq!(borrow(|it| it.wait = true).unwrap_err().field, "wait");
+        assert_eq!(borrow(|it| it.seats = 0).unwrap_err().field, "seats");
+    }
+
+    #[test]
+    fn a3_a_set_is_of_one_holder_and_each_of_its_features_is_another() {
+        let other = |change: fn(&mut Checkout)| {
+            let mut other = checkout();
+            other.nonce = Nonce([9; 16]);
+            other.feature = "mesher".parse().unwrap();
+            change(&mut other);
+            let set = Request::CheckoutAll(vec![checkout(), other]);
+            set.check().map_err(|error| error.field)
+        };
+        assert_eq!(other(|_| {}), Ok(()));
+        assert_eq!(other(|it| it.nonce = Nonce([1; 16])), Err("nonce"));
+        assert_eq!(
+            other(|it| it.feature = "solver".parse().unwrap()),
+            Err("feature")
+        );
+        assert_eq!(other(|it| it.wait = true), Err("checkouts"));
+        assert_eq!(other(|it| it.holder.process = 8), Err("checkouts"));
+        assert_eq!(other(|it| it.seats = 0), Err("seats"));
+        let sized = |count: u8| {
+            let set = (0..count).map(|number| Checkout {
+                nonce: Nonce([number; 16]),
+                feature: format!("f{number}").parse().unwrap(),
+                ..checkout()
+            });
+            Request::CheckoutAll(set.collect()).check()
+        };
+        assert_eq!(sized(1), Ok(()));
+        assert_eq!(sized(8), Ok(()));
+        assert_eq!(sized(0).unwrap_err().field, "checkouts");
+        assert_eq!(sized(9).unwrap_err().field, "checkouts");
+    }
 }

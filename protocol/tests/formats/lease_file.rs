@@ -2,18 +2,23 @@
 
 use ed25519_dalek::SigningKey;
 use usher_protocol::{
+    codec,
     documents::{
-        endorsement::{EndorsementError, VerifiedEndorsement},
+        endorsement::{
+            EndorsedFeature, Endorsement, EndorsementError, SignedEndorsement, VerifiedEndorsement,
+        },
         lease::{Lease, LeaseError, VerifiedLease},
         lease_file::{LeaseFile, LeaseFileError, VerifyError},
     },
+    envelope::{DocumentType, Signed},
+    limits::{ENDORSEMENT_BYTES_MAX, NAME_BYTES_MAX},
     time::{DurationMs, WallMs},
     wire::Environment,
 };
 
 use crate::samples::{
-    borrowed_lease, client, day, endorsement, issuing, lease, lease_file, public, root,
-    shown_lease_file, signed_lease, site,
+    borrowed_lease, certificate, client, day, endorsement, issuing, lease, lease_file, public,
+    root, shown_lease_file, signed_lease, site,
 };
 
 fn judged(lease: &Lease) -> LeaseError {
@@ -253,4 +258,92 @@ fn l2_a_lease_that_is_not_borrowed_gains_nothing_from_the_longest_borrow() {
             max: hour
         }
     );
+}
+
+#[test]
+fn t4_an_endorsement_hangs_on_its_root_and_no_other() {
+    let body = Endorsement {
+        root: public(&site()).fingerprint(),
+        ..plain_endorsement()
+    };
+    let found = body.root;
+    assert_eq!(endorsed(&body), Err(EndorsementError::OtherRoot { found }));
+    assert_eq!(endorsed(&plain_endorsement()), Ok(()));
+}
+
+#[test]
+fn t7_an_endorsement_is_covered_by_its_certificate_at_both_ends() {
+    let certificate = certificate();
+    let changed = |issued: WallMs, expires: Option<WallMs>| {
+        let mut body = plain_endorsement();
+        body.issued = issued;
+        body.features[0].expires = expires;
+        endorsed(&body)
+    };
+    let end = Some(certificate.expires);
+    assert_eq!(changed(certificate.starts, end), Ok(()));
+    assert_eq!(changed(certificate.expires, end), Ok(()));
+    let refused = Err(EndorsementError::NotCovered);
+    assert_eq!(changed(WallMs(certificate.starts.0 - 1), end), refused);
+    assert_eq!(changed(WallMs(certificate.expires.0 + 1), end), refused);
+    let later = Some(certificate.expires.plus(DurationMs(1)));
+    assert_eq!(changed(certificate.starts, later), refused);
+    assert_eq!(changed(certificate.starts, None), refused);
+}
+
+#[test]
+fn t4_an_endorsement_fits_one_frame_to_the_byte() {
+    let mut body = plain_endorsement();
+    let longest = "f".repeat(NAME_BYTES_MAX);
+    let one = EndorsedFeature {
+        feature: longest.parse().unwrap(),
+        ..body.features[0].clone()
+    };
+    while sized(&body) <= ENDORSEMENT_BYTES_MAX {
+        body.features.push(one.clone());
+    }
+    // The last names take what is over.
+    let mut over = sized(&body) - ENDORSEMENT_BYTES_MAX;
+    for feature in body.features[2..].iter_mut().rev() {
+        let shorter = over.min(NAME_BYTES_MAX - 1);
+        over -= shorter;
+        feature.feature = longest[shorter..].parse().unwrap();
+    }
+    assert_eq!(sized(&body), ENDORSEMENT_BYTES_MAX);
+    assert_eq!(endorsed(&body), Ok(()));
+    let last = body.features.last_mut().unwrap();
+    last.feature = format!("{}f", last.feature).parse().unwrap();
+    let found = ENDORSEMENT_BYTES_MAX + 1;
+    assert_eq!(sized(&body), found);
+    assert_eq!(endorsed(&body), Err(EndorsementError::TooLarge { found }));
+}
+
+#[test]
+fn t3_a_lease_of_another_vendors_license_of_that_name_is_refused() {
+    let other = Lease {
+        root: public(&site()).fingerprint(),
+        ..lease()
+    };
+    assert!(matches!(judged(&other), LeaseError::OtherLicense { .. }));
+}
+
+fn plain_endorsement() -> Endorsement {
+    (*VerifiedEndorsement::verify(&endorsement(), &public(&root())).unwrap()).clone()
+}
+
+/// As the vendor's issuing key would have it.
+fn sign_endorsement(body: &Endorsement) -> SignedEndorsement {
+    let body = codec::encode(body).unwrap();
+    SignedEndorsement {
+        certificate: endorsement().certificate,
+        endorsement: Signed::new(DocumentType::ENDORSEMENT, body, &issuing()),
+    }
+}
+
+fn endorsed(body: &Endorsement) -> Result<(), EndorsementError> {
+    VerifiedEndorsement::verify(&sign_endorsement(body), &public(&root())).map(|_| ())
+}
+
+fn sized(body: &Endorsement) -> usize {
+    codec::encode(&sign_endorsement(body)).unwrap().len()
 }

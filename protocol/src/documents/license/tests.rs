@@ -8,7 +8,7 @@ use crate::{
     documents::{
         certificate::{Certificate, CertificateError},
         endorsement::EndorsementError,
-        revocation::{RevocationError, RevocationList},
+        revocation::{RevocationError, RevocationList, VerifiedRevocationList},
         signed_text,
     },
     envelope::{self, DocumentType, Signed},
@@ -312,4 +312,48 @@ fn every_refusal_has_a_next_step() {
         let error = VerifiedLicense::verify(broken.as_bytes()).unwrap_err();
         assert!(error.next_step().len() > 20);
     }
+}
+
+#[test]
+fn t7_a_revocation_list_is_of_its_root_and_no_longer_than_a_license_may_carry() {
+    let root_key = PublicKey::from(&root());
+    let keys = |count: usize| vec![Fingerprint([5; 32]); count];
+    let most = crate::limits::REVOCATIONS_MAX;
+    let fits = revocations(keys(most - 1), &["acme-0001"]);
+    let signed = fits.sign(&root()).unwrap();
+    assert_eq!(
+        *VerifiedRevocationList::verify(&signed, &root_key).unwrap(),
+        fits
+    );
+    let longer = revocations(keys(most), &["acme-0001"]);
+    let found = most + 1;
+    assert_eq!(
+        longer.sign(&root()),
+        Err(RevocationError::TooLong { found })
+    );
+    let body = crate::codec::encode(&longer).unwrap();
+    let signed = Signed::new(DocumentType::REVOCATION, body, &root());
+    assert_eq!(
+        VerifiedRevocationList::verify(&signed, &root_key),
+        Err(RevocationError::TooLong { found })
+    );
+    // Another root's list, well signed by that root.
+    let stranger = RevocationList {
+        root: PublicKey::from(&key(9)),
+        ..fits
+    };
+    let signed = stranger.sign(&key(9)).unwrap();
+    assert_eq!(
+        VerifiedRevocationList::verify(&signed, &root_key),
+        Err(RevocationError::OtherRoot)
+    );
+}
+
+#[test]
+fn t7_a_list_revokes_what_it_names_and_nothing_else() {
+    let mine = PublicKey::from(&issuing());
+    let list = revocations(vec![mine.fingerprint()], &["acme-0042"]);
+    assert!(list.revokes_issuing(&mine) && list.revokes_license(&license().id));
+    assert!(!list.revokes_issuing(&PublicKey::from(&key(3))));
+    assert!(!list.revokes_license(&"acme-0043".parse().unwrap()));
 }
