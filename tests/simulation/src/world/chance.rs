@@ -1,0 +1,258 @@
+//! What happens by chance, and how often: people's wishes and the world's faults.
+
+use usher_engine::api::AdminAsk;
+use usher_protocol::time::DurationMs;
+
+use super::{Event, Machine, SeatId, Wish, World};
+use crate::site::Terms;
+
+/// One kind of thing that happens again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Chance {
+    Work(usize),
+    ServerCrash,
+    Cut,
+    Block,
+    ClientCrash,
+    Suspend,
+    Pause,
+    ServerPause,
+    WallJump,
+    ServerWallJump,
+    Admin,
+    Restore,
+}
+
+impl World {
+    pub(crate) fn begin_chances(&mut self) {
+        let mut all = vec![
+            Chance::ServerCrash,
+            Chance::Cut,
+            Chance::Block,
+            Chance::ClientCrash,
+            Chance::Suspend,
+            Chance::Pause,
+            Chance::ServerPause,
+            Chance::WallJump,
+            Chance::ServerWallJump,
+            Chance::Admin,
+            Chance::Restore,
+        ];
+        all.extend((0..self.stations.len()).map(Chance::Work));
+        for chance in all {
+            self.plan(chance);
+        }
+    }
+
+    /// It happens again after a while.
+    fn plan(&mut self, chance: Chance) {
+        if let Some(mean) = self.mean(chance) {
+            let wait = self.dice.below(mean.0 * 2 + 1);
+            self.after(DurationMs(wait), Event::Chance(chance));
+        }
+    }
+
+    fn mean(&self, chance: Chance) -> Option<DurationMs> {
+        let faults = &self.knobs.faults;
+        match chance {
+            Chance::Work(_) => self.knobs.work.think,
+            Chance::ServerCrash => faults.server_crash,
+            Chance::Cut => faults.cut,
+            Chance::Block => faults.block,
+            Chance::ClientCrash => faults.client_crash,
+            Chance::Suspend => faults.suspend,
+            Chance::Pause => faults.pause,
+            Chance::ServerPause => faults.server_pause,
+            Chance::WallJump => faults.wall_jump,
+            Chance::ServerWallJump => faults.server_wall_jump,
+            Chance::Admin => faults.admin,
+            Chance::Restore => faults.restore,
+        }
+    }
+
+    pub(crate) fn chance(&mut self, chance: Chance) {
+        if !self.is_restless {
+            return;
+        }
+        self.plan(chance);
+        let station = self.draw(self.stations.len());
+        match chance {
+            Chance::Work(station) => self.work(station),
+            Chance::ServerCrash if self.server.is_still => {}
+            Chance::ServerCrash => self.crash_as_drawn(),
+            Chance::Cut => self.cut(station),
+            Chance::Block => {
+                let length = self.draw_length(2);
+                self.block(station, length);
+            }
+            Chance::ClientCrash => self.kill_client(station),
+            Chance::Suspend => {
+                let length = self.draw_length(2);
+                self.suspend(Machine::Station(station), length);
+            }
+            Chance::Pause if !self.stations[station].jumps => {
+                let length = self.draw_length(2);
+                self.pause(Machine::Station(station), length);
+            }
+            Chance::ServerPause => self.server_pause(),
+            Chance::WallJump if self.stations[station].jumps => {
+                let by_ms = self.draw_jump();
+                self.jump_station_wall(station, by_ms);
+            }
+            Chance::ServerWallJump => {
+                let by_ms = self.draw_jump();
+                self.jump_server_wall(by_ms);
+            }
+            Chance::Pause | Chance::WallJump => {}
+            Chance::Admin => self.administer(),
+            Chance::Restore => self.back_up_or_restore(),
+        }
+    }
+
+    fn work(&mut self, station: usize) {
+        let is_full = self.stations[station].seats.len() >= self.knobs.work.sessions_max;
+        if is_full || self.is_still(Machine::Station(station)) {
+            return;
+        }
+        let seats = 1 + self.dice.below(u64::from(self.knobs.work.seats_max));
+        let user = if self.dice.permille(500) {
+            "ann"
+        } else {
+            "bob"
+        };
+        let wish = Wish {
+            seats: u32::try_from(seats).unwrap_or(1),
+            waits: self.dice.permille(self.knobs.work.wait_permille),
+            length_ms: None,
+            user: user.to_owned(),
+        };
+        let seat = self.check_out(station, &wish);
+        // Nobody's patience is endless.
+        let patience = self.draw_length(4);
+        self.after(patience, Event::Done(seat));
+    }
+
+    /// A seat that was granted is used for a while. Only a schedule's users decide for themselves.
+    pub(crate) fn use_seat(&mut self, seat: SeatId) {
+        if self.knobs.work.think.is_some() {
+            let use_ms = self.dice.below(self.knobs.work.hold.0 * 2 + 1);
+            self.after(DurationMs(use_ms), Event::Done(seat));
+        }
+    }
+
+    fn server_pause(&mut self) {
+        let length = self.draw_length(2);
+        if self.dice.permille(500) {
+            self.suspend(Machine::Server, length);
+        } else {
+            self.pause(Machine::Server, length);
+        }
+    }
+
+    /// Somebody sets the server's wall clock.
+    pub fn jump_server_wall(&mut self, by_ms: i64) {
+        self.figures.wall_jumps += 1;
+        self.note(|| format!("the server's wall clock jumps by {by_ms} ms"));
+        let now = self.now;
+        self.server.clock.jump_wall(now, by_ms);
+    }
+
+    fn administer(&mut self) {
+        match self.dice.below(8) {
+            0 | 1 => self.change_license(),
+            2 | 3 => self.evict_somebody(),
+            4 => drop(self.suspend_license(true)),
+            5 => drop(self.suspend_license(false)),
+            6 => {
+                self.remove_license();
+                let terms = self.knobs.terms.clone();
+                self.install(&terms);
+            }
+            _ => self.mend(),
+        }
+    }
+
+    /// What an administrator says who has read `usherd status`.
+    pub(crate) fn mend(&mut self) {
+        self.admin(AdminAsk::ConfirmClock);
+        self.admin(AdminAsk::AcceptRollback);
+        self.admin(AdminAsk::KeepThisClone);
+    }
+
+    fn change_license(&mut self) {
+        let seats = 1 + self.draw(6);
+        let shorter = self.dice.permille(300);
+        let now = &self.knobs.terms;
+        let lease_ms = if shorter {
+            DurationMs((now.lease_ms.0 / 4).max(60_000))
+        } else {
+            DurationMs((now.lease_ms.0 * 2).min(DurationMs::hours(24).0))
+        };
+        let changes_length = self.dice.permille(400);
+        let terms = Terms {
+            serial: self.knobs.terms.serial + 1,
+            seats: u32::try_from(seats).unwrap_or(1),
+            lease_ms: if changes_length {
+                lease_ms
+            } else {
+                self.knobs.terms.lease_ms
+            },
+            ..self.knobs.terms.clone()
+        };
+        self.install(&terms);
+        self.knobs.terms = terms;
+    }
+
+    fn evict_somebody(&mut self) {
+        let seats: Vec<_> = (0..self.stations.len())
+            .flat_map(|station| self.seats_of(station))
+            .filter_map(|seat| Some(self.session(seat)?.held()?.granted.id))
+            .collect();
+        if seats.is_empty() {
+            return;
+        }
+        let lease = seats[self.draw(seats.len())];
+        self.note(|| format!("{lease} is evicted"));
+        self.admin(AdminAsk::Evict {
+            lease,
+            reason: "needed elsewhere".to_owned(),
+            cool_down_ms: None,
+        });
+    }
+
+    fn back_up_or_restore(&mut self) {
+        let replays = self.dice.permille(500);
+        let restores = self.dice.permille(300);
+        if let Some(copy) = self.copies.pop().filter(|_| restores) {
+            return self.restore(&copy, replays);
+        }
+        let copy = self.backup();
+        self.copies.extend(copy);
+    }
+
+    fn draw(&mut self, count: usize) -> usize {
+        usize::try_from(self.dice.below(count as u64)).unwrap_or(0)
+    }
+
+    /// From nothing to so many lease lengths, short ones more often.
+    fn draw_length(&mut self, leases_max: u64) -> DurationMs {
+        let max = self.knobs.terms.lease_ms.0 * leases_max;
+        let max = if self.dice.permille(500) {
+            max
+        } else {
+            max / 16
+        };
+        DurationMs(1 + self.dice.below(max))
+    }
+
+    fn draw_jump(&mut self) -> i64 {
+        let max = match self.dice.below(4) {
+            0 => 5_000,
+            1 => self.knobs.terms.lease_ms.0,
+            2 => DurationMs::days(2).0,
+            _ => DurationMs::days(3653).0,
+        };
+        let by = i64::try_from(self.dice.below(max)).unwrap_or(0);
+        if self.dice.permille(500) { -by } else { by }
+    }
+}

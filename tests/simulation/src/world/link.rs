@@ -1,0 +1,179 @@
+//! A workstation's one connection: dialed, welcomed, lost, dialed again. As `client/src/driver` does it.
+
+use usher_client::{marks::Mark, session::Input};
+use usher_engine::api::Answer;
+use usher_protocol::{
+    documents::endorsement::VerifiedEndorsement,
+    ids::{Epoch, PublicKey},
+    limits::HANDSHAKE_MS_MAX,
+    time::DurationMs,
+};
+
+use super::{Event, World, network::FromClient};
+use crate::{planted::Planted, site};
+
+/// Where a workstation stands with its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// Nothing, and maybe a dial to come.
+    Down,
+    /// A `Hello` is under way over that connection.
+    Dialing(u64),
+    /// Welcomed by a life of that epoch.
+    Up(u64, Epoch),
+}
+
+impl Link {
+    /// The connection there is.
+    pub(crate) fn connection(self) -> Option<u64> {
+        match self {
+            Self::Down => None,
+            Self::Dialing(connection) | Self::Up(connection, _) => Some(connection),
+        }
+    }
+
+    /// The connection that requests go over.
+    pub(crate) fn up(self) -> Option<u64> {
+        match self {
+            Self::Up(connection, _) => Some(connection),
+            _ => None,
+        }
+    }
+
+    /// The epoch of the life at its other end.
+    pub(crate) fn epoch(self) -> Option<Epoch> {
+        match self {
+            Self::Up(_, epoch) => Some(epoch),
+            _ => None,
+        }
+    }
+}
+
+impl World {
+    /// A seat needs the server: dial, unless that is under way.
+    pub(crate) fn want_link(&mut self, station: usize) {
+        if self.stations[station].link == Link::Down {
+            self.dial_after(station, DurationMs(0));
+        }
+    }
+
+    fn dial_after(&mut self, station: usize, wait: DurationMs) {
+        let it = &mut self.stations[station];
+        it.dials += 1;
+        let wish = it.dials;
+        self.after(wait, Event::Dial(station, wish));
+    }
+
+    pub(crate) fn dial(&mut self, station: usize, wish: u64) {
+        let it = &self.stations[station];
+        if it.dials != wish || it.link != Link::Down || it.seats.is_empty() {
+            return;
+        }
+        let connection = self.open_connection(station);
+        self.stations[station].link = Link::Dialing(connection);
+        self.send_to_server(connection, &FromClient::Hello);
+        self.after(HANDSHAKE_MS_MAX, Event::DialEnds(station, connection));
+    }
+
+    pub(crate) fn dial_ends(&mut self, station: usize, connection: u64) {
+        if self.stations[station].link == Link::Dialing(connection) {
+            self.dial_failed(station, connection);
+        }
+    }
+
+    fn dial_failed(&mut self, station: usize, connection: u64) {
+        self.drop_link(station, connection);
+        let failures = self.stations[station].failures;
+        self.stations[station].failures = failures.saturating_add(1);
+        let wait = (100 << failures.min(9)).min(30_000);
+        let wait = wait / 2 + self.dice.below(wait / 2);
+        self.dial_after(station, DurationMs(wait));
+    }
+
+    /// The client is done with a connection; the server hears it sooner or later.
+    fn drop_link(&mut self, station: usize, connection: u64) {
+        let it = &mut self.stations[station];
+        it.link = Link::Down;
+        it.calls.retain(|(of, _), _| *of != connection);
+        let delay = self.dice.below(super::network::IDLE_MS_MAX);
+        self.after(DurationMs(delay), Event::ServerLoses(connection, false));
+    }
+
+    /// The server's answer to a `Hello` (T4, L12).
+    pub(crate) fn welcomed(&mut self, station: usize, connection: u64, answer: &Answer) {
+        if self.stations[station].link != Link::Dialing(connection) {
+            return;
+        }
+        let Answer::Welcome(authority) = answer else {
+            return self.dial_failed(station, connection);
+        };
+        let endorsed = self.endorsed(&authority.endorsement);
+        let shown = Mark {
+            serial: endorsed,
+            epoch: authority.epoch,
+        };
+        match Mark::after(self.stations[station].mark, shown) {
+            Ok(mark) => self.stations[station].mark = Some(mark),
+            Err(_) if self.planted == Some(Planted::EpochIgnored) => {}
+            Err(seen) => {
+                self.figures.epochs_refused += 1;
+                self.note(|| format!("station {station} has seen epoch {}", seen.epoch.0));
+                return self.dial_failed(station, connection);
+            }
+        }
+        self.note(|| {
+            format!(
+                "station {station} is welcomed by epoch {}",
+                authority.epoch.0
+            )
+        });
+        let it = &mut self.stations[station];
+        it.link = Link::Up(connection, authority.epoch);
+        it.failures = 0;
+        let site = PublicKey::from(&site::site_key());
+        self.feed_all(station, &Input::Connected(site));
+    }
+
+    /// The serial of an endorsement, checked once for each.
+    fn endorsed(
+        &mut self,
+        signed: &usher_protocol::documents::endorsement::SignedEndorsement,
+    ) -> u64 {
+        let key = signed.endorsement.signature.to_bytes();
+        if let Some(serial) = self.watch.endorsed.get(&key) {
+            return *serial;
+        }
+        let root = PublicKey::from(&site::root_key());
+        let verified = VerifiedEndorsement::verify(signed, &root).unwrap();
+        let serial = verified.serial;
+        self.watch.endorsed.insert(key, serial);
+        serial
+    }
+
+    /// The client hears that its connection is gone.
+    pub(crate) fn client_loses(&mut self, connection: u64) {
+        let mut stations = self.stations.iter();
+        let Some(station) = stations.position(|it| it.link.connection() == Some(connection)) else {
+            return;
+        };
+        match self.stations[station].link {
+            Link::Dialing(_) => self.dial_failed(station, connection),
+            _ => self.lose_link(station, connection),
+        }
+    }
+
+    /// The session has had enough of a connection that does not answer.
+    pub(crate) fn abandon(&mut self, station: usize) {
+        if let Some(connection) = self.stations[station].link.up() {
+            self.lose_link(station, connection);
+        }
+    }
+
+    fn lose_link(&mut self, station: usize, connection: u64) {
+        self.note(|| format!("station {station} has no connection any more"));
+        self.drop_link(station, connection);
+        let wait = self.dice.below(100);
+        self.dial_after(station, DurationMs(wait));
+        self.feed_all(station, &Input::Disconnected);
+    }
+}
