@@ -6,10 +6,14 @@
 use std::{
     collections::VecDeque,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
 };
 
 use quinn::Endpoint;
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+};
 use usher_client::{
     clock::{BootMs, Clock},
     keyfile,
@@ -36,21 +40,34 @@ pub struct CloneWatch {
     pub life: LifeId,
 }
 
-/// Asks each sighting's addresses, one at a time, until `seen` is closed.
+/// Asks each sighting's addresses until `seen` is closed, many at once: adverts that lead nowhere must not hold up
+/// the question to a real clone.
 pub async fn watch(watch: CloneWatch, mut seen: mpsc::Receiver<CloneSighting>) {
-    let mut asked = Asked::default();
-    while let Some(sighting) = seen.recv().await {
-        for address in sighting.addrs {
-            if asked.recently(address) {
-                continue;
+    let (watch, turns) = (Arc::new(watch), Arc::new(Semaphore::new(ASKED_AT_ONCE_MAX)));
+    let (mut asked, mut asking) = (Asked::default(), JoinSet::new());
+    loop {
+        tokio::select! {
+            sighting = seen.recv() => {
+                let Some(sighting) = sighting else { return };
+                for address in sighting.addrs {
+                    // A sighting that stands is told again.
+                    if asking.len() < ASKED_MAX && !asked.recently(address) {
+                        asking.spawn(look_at(Arc::clone(&watch), Arc::clone(&turns), address));
+                    }
+                }
             }
-            if let Some(life) = watch.ask(address).await
-                && life != watch.life
-            {
-                tracing::error!("another daemon runs with our site key: {address}, life {life}");
-                watch.core.clone_found(life, address.to_string());
-            }
+            Some(_) = asking.join_next() => {}
         }
+    }
+}
+
+async fn look_at(watch: Arc<CloneWatch>, turns: Arc<Semaphore>, address: SocketAddr) {
+    let _turn = turns.acquire().await;
+    if let Some(life) = watch.ask(address).await
+        && life != watch.life
+    {
+        tracing::error!("another daemon runs with our site key: {address}, life {life}");
+        watch.core.clone_found(life, address.to_string());
     }
 }
 
@@ -61,8 +78,11 @@ impl CloneWatch {
             let asked = welcomed_by(address, self.site, root);
             // Patience only, so it may stop in a suspend.
             let answer = tokio::time::timeout(HANDSHAKE_MS_MAX.to_std(), asked).await;
-            if let Ok(Some(life)) = answer {
-                return Some(life);
+            match answer {
+                Ok(Some(life)) => return Some(life),
+                // Whoever serves other vendors says so at once.
+                Ok(None) => {}
+                Err(_) => return None,
             }
         }
         None
@@ -125,7 +145,7 @@ impl Asked {
         if self.0.iter().any(|(asked, _)| *asked == address) {
             return true;
         }
-        if self.0.len() >= limits::CLONE_CHECKS_WAITING_MAX {
+        if self.0.len() >= ASKED_MAX {
             self.0.pop_front();
         }
         self.0.push_back((address, now));
@@ -134,3 +154,7 @@ impl Asked {
 }
 
 const ROOTS_ASKED_MAX: usize = 4;
+/// Handshakes at once.
+const ASKED_AT_ONCE_MAX: usize = 32;
+/// Addresses asked or waiting to be: as many as the advert's watch tells of at once.
+const ASKED_MAX: usize = 128;

@@ -22,7 +22,7 @@ pub const CONNECTIONS_PER_ADDRESS_MAX_DEFAULT: usize = 1024;
 /// Handshakes under way above which addresses must prove themselves first (`retry`).
 pub const HALF_OPEN_UNPROVED_MAX: usize = 128;
 
-/// Handshakes under way above which a further one is refused.
+/// Handshakes under way above which a further one takes the place of the oldest.
 pub const HALF_OPEN_MAX: usize = 1024;
 
 /// Handshakes under way from one address.
@@ -31,6 +31,9 @@ pub const HALF_OPEN_PER_ADDRESS_MAX: usize = 256;
 /// Requests of one connection that wait for their answer; further ones wait unread in its window.
 pub const REQUESTS_OUTSTANDING_MAX: usize = 64;
 
+/// Requests of one address that wait for the core together, over all its connections; further ones wait in their
+/// connections. However greedy one host is, another's request finds no more of its requests before it than these.
+pub const REQUESTS_PER_ADDRESS_MAX: usize = 128;
 /// How long one write to a client may take before the client counts as gone.
 pub const WRITE_MS_MAX: DurationMs = DurationMs::seconds(20);
 
@@ -76,15 +79,17 @@ pub const ADMIN_LEASES_PER_PAGE_MAX: usize = 1000;
 /// How long a stop may take, from SIGTERM to the end of the process.
 pub const DRAIN_MS_MAX: DurationMs = DurationMs::seconds(5);
 
+/// How long a refused client gets to acknowledge the reason before it is let go: one lost packet is sent again
+/// after a third of a second, the next after a whole one.
+pub const REFUSAL_MS_MAX: DurationMs = DurationMs::seconds(3);
 /// How long connections get to send what is answered before they are closed at a stop.
 pub const LINGER_MS: DurationMs = DurationMs(300);
 
 /// When drained clients are told to come back: a restart takes about a second.
 pub const DRAIN_RECONNECT_MS: DurationMs = DurationMs::seconds(2);
 
-/// Between two questions to the same possible clone (L12): less than the advert's minute between two
-/// sightings of it, so that one lost handshake costs a minute and no more.
-pub const CLONE_CHECK_MS: DurationMs = DurationMs::seconds(45);
-
+/// Between two questions to the same possible clone (L12): less than the quarter of a minute between two
+/// sightings of it, so that one lost handshake costs no more than that.
+pub const CLONE_CHECK_MS: DurationMs = DurationMs::seconds(12);
 /// Adverts of possible clones that wait to be asked.
 pub const CLONE_CHECKS_WAITING_MAX: usize = 32;

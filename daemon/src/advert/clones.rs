@@ -15,7 +15,7 @@ pub struct CloneSighting {
     pub addrs: Vec<SocketAddr>,
 }
 
-/// Remembers what was seen, tells it at once and then once a minute while it stands.
+/// Remembers what was seen, tells it at once and then four times a minute while it stands.
 pub(super) struct Clones {
     site: String,
     port: u16,
@@ -71,7 +71,7 @@ impl Clones {
         self.seen.retain(|sighting| sighting.fullname != fullname);
     }
 
-    /// Once a minute: tells again what still stands, in case asking it failed.
+    /// Four times a minute: tells again what still stands, in case asking it failed.
     pub(super) fn tick(&mut self) {
         self.told_since_tick = 0;
         for sighting in self.seen.clone() {

@@ -121,7 +121,12 @@ impl Life {
                     let service = self.service().map_err(|error| error.to_string())?;
                     daemon.0.register(service).map_err(|error| error.to_string())?;
                 }
-                _ = tick.tick() => self.check(daemon).await?,
+                _ = tick.tick() => {
+                    self.check(daemon).await?;
+                    if self.ticks.is_multiple_of(CLONES_EVERY) {
+                        adverts = daemon.browse_anew()?;
+                    }
+                }
             }
         }
     }
@@ -230,6 +235,14 @@ impl Running {
             .map_err(|error| format!("mDNS cannot be watched: {error}"))
     }
 
+    /// Asks again at once. Left to itself a browse asks more and more seldom, in the end once an hour, and a clone
+    /// whose network is joined to ours only then would not be heard of for as long (L12).
+    fn browse_anew(&self) -> Result<Receiver<ServiceEvent>, String> {
+        // An error means that there was none.
+        let _ = self.0.stop_browse(SERVICE);
+        self.browse()
+    }
+
     async fn answers(&self) -> Result<(), String> {
         let status = self
             .0
@@ -268,8 +281,8 @@ fn instance(fullname: &str) -> String {
 }
 
 const TICK: Duration = Duration::from_secs(5);
-/// A minute, in ticks.
-const CLONES_EVERY: u32 = 12;
+/// A quarter of a minute, in ticks.
+const CLONES_EVERY: u32 = 3;
 /// Winning a name takes about one second; two ticks are plenty.
 const SILENT_TICKS_MAX: u32 = 2;
 const ANSWER_MAX: Duration = Duration::from_secs(2);

@@ -179,7 +179,7 @@ mod tests {
                 ..Output::default()
             })
             .unwrap();
-        pending.wait(ReplyTo(1), Outlet::Connection(line.sink.clone(), 7));
+        pending.wait(ReplyTo(1), Outlet::Connection(line.sink.clone(), 7, None));
         pending
             .add(Output {
                 answers: vec![(ReplyTo(1), Answer::Left)],
@@ -202,7 +202,7 @@ mod tests {
         let connection = connections.next_id();
         let (mut line, _overrun) = connections.register(connection);
         let mut pending = Pending::default();
-        pending.wait(ReplyTo(1), Outlet::Connection(line.sink.clone(), 7));
+        pending.wait(ReplyTo(1), Outlet::Connection(line.sink.clone(), 7, None));
         let output = Output {
             pushes: vec![(connection, Push::FeaturesChanged)],
             answers: vec![(ReplyTo(1), Answer::Left)],

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot};
 use usher_engine::api::{AdminAsk, Answer, Caller, ClientAsk, ConnectionId};
 use usher_protocol::{
     ids::LifeId,
@@ -57,7 +57,7 @@ impl CoreHandle {
         }
     }
 
-    /// Asks for a client; the answer goes to `sink` under `number`.
+    /// Asks for a client; the answer goes to `sink` under `number`, and ends the `turn`.
     ///
     /// # Errors
     /// The refusal to send at once when the queue is full or the core has stopped.
@@ -67,8 +67,9 @@ impl CoreHandle {
         ask: ClientAsk,
         number: u64,
         sink: &AnswerSink,
+        turn: Option<OwnedSemaphorePermit>,
     ) -> Result<(), Box<Refusal>> {
-        let outlet = Outlet::Connection(sink.clone(), number);
+        let outlet = Outlet::Connection(sink.clone(), number, turn);
         self.put(Item::Client(caller, ask, outlet))
     }
 

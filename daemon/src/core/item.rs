@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use usher_engine::api::{AdminAsk, Answer, Caller, ClientAsk, ConnectionId};
 use usher_protocol::ids::LifeId;
 
@@ -34,14 +34,15 @@ pub(super) enum Outlet {
     /// Somebody waits for this one answer.
     Once(oneshot::Sender<Answer>),
     /// A connection, which has room for as many answers as it has requests outstanding.
-    Connection(AnswerSink, u64),
+    /// The turn that the request had, if it needed one, ends with it.
+    Connection(AnswerSink, u64, Option<OwnedSemaphorePermit>),
 }
 
 impl Waiting for Outlet {
     fn release(self, answer: Answer) {
         match self {
             Self::Once(waiting) => drop(waiting.send(answer)),
-            Self::Connection(waiting, number) => {
+            Self::Connection(waiting, number, _turn) => {
                 drop(waiting.try_send(Outgoing::Answered { number, answer }));
             }
         }

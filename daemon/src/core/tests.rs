@@ -268,7 +268,10 @@ async fn a_full_queue_answers_busy_at_once() {
     let mut posted = 0;
     let refusal = loop {
         let caller = testing::caller();
-        match core.handle.post(caller, ClientAsk::Features, 1, &sink) {
+        match core
+            .handle
+            .post(caller, ClientAsk::Features, 1, &sink, None)
+        {
             Ok(()) => posted += 1,
             Err(refusal) => break refusal,
         }

@@ -1,13 +1,19 @@
-//! Decides who is let in: how many handshakes and connections there may be, in all and from one address.
+//! Decides who is let in: how many handshakes and connections there may be, in all and from one address, and
+//! how many of one address's requests may wait for the core together.
+//!
+//! Where there are as many handshakes as there may be, a further one takes the place of the oldest: an honest one
+//! takes a few round trips, and whoever dawdles on purpose keeps nobody out.
 //!
 //! Addresses are counted one by one. A whole network is often one IPv6 prefix, so counting prefixes would
 //! lock out neighbors; the totals hold against one host with many addresses.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::limits;
 
@@ -21,14 +27,62 @@ pub(super) struct Admission {
 #[derive(Debug, Default)]
 struct Counts {
     open: usize,
-    half_open: usize,
+    /// Handshakes under way, in the order in which they began.
+    half_open: BTreeMap<u64, HalfOpen>,
+    last: u64,
     by_address: HashMap<IpAddr, PerAddress>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
+struct HalfOpen {
+    address: IpAddr,
+    /// Dropped to tell it that its place is another's.
+    _place: oneshot::Sender<()>,
+}
+
+#[derive(Debug)]
 struct PerAddress {
     open: usize,
     half_open: usize,
+    turns: Arc<Semaphore>,
+}
+
+impl Default for PerAddress {
+    fn default() -> Self {
+        Self {
+            open: 0,
+            half_open: 0,
+            turns: Arc::new(Semaphore::new(limits::REQUESTS_PER_ADDRESS_MAX)),
+        }
+    }
+}
+
+impl Counts {
+    fn begin(&mut self, address: IpAddr) -> (u64, oneshot::Receiver<()>, Arc<Semaphore>) {
+        if self.half_open.len() >= limits::HALF_OPEN_MAX
+            && let Some((_, oldest)) = self.half_open.pop_first()
+        {
+            self.leave_half_open(oldest.address);
+        }
+        let (place, overtaken) = oneshot::channel();
+        self.last += 1;
+        let half_open = HalfOpen {
+            address,
+            _place: place,
+        };
+        self.half_open.insert(self.last, half_open);
+        self.open += 1;
+        let own = self.by_address.entry(address).or_default();
+        own.half_open += 1;
+        own.open += 1;
+        (self.last, overtaken, Arc::clone(&own.turns))
+    }
+
+    fn leave_half_open(&mut self, address: IpAddr) {
+        if let Some(own) = self.by_address.get_mut(&address) {
+            own.half_open -= 1;
+        }
+    }
 }
 
 /// What to do with a handshake that arrives.
@@ -47,7 +101,9 @@ pub(super) enum Verdict {
 pub(super) struct Permit {
     admission: Admission,
     address: IpAddr,
-    half_open: bool,
+    number: u64,
+    overtaken: Option<oneshot::Receiver<()>>,
+    turns: Arc<Semaphore>,
 }
 
 impl Admission {
@@ -62,7 +118,7 @@ impl Admission {
     pub(super) fn judge(&self, address: IpAddr, proved: bool) -> Verdict {
         let address = address.to_canonical();
         let mut counts = self.counts();
-        if counts.open >= limits::CONNECTIONS_MAX || counts.half_open >= limits::HALF_OPEN_MAX {
+        if counts.open >= limits::CONNECTIONS_MAX {
             return Verdict::Refuse;
         }
         let own = counts.by_address.get(&address);
@@ -73,20 +129,18 @@ impl Admission {
             // Someone may forge a neighbor's address to fill its share.
             (true, false) => return Verdict::Prove,
             (true, true) => return Verdict::Refuse,
-            (false, false) if counts.half_open >= limits::HALF_OPEN_UNPROVED_MAX => {
+            (false, false) if counts.half_open.len() >= limits::HALF_OPEN_UNPROVED_MAX => {
                 return Verdict::Prove;
             }
             (false, _) => {}
         }
-        counts.half_open += 1;
-        counts.open += 1;
-        let own = counts.by_address.entry(address).or_default();
-        own.half_open += 1;
-        own.open += 1;
+        let (number, overtaken, turns) = counts.begin(address);
         Verdict::Admit(Permit {
             admission: self.clone(),
             address,
-            half_open: true,
+            number,
+            overtaken: Some(overtaken),
+            turns,
         })
     }
 
@@ -101,14 +155,27 @@ impl Admission {
 }
 
 impl Permit {
+    /// Resolves when the place of this handshake was given to another.
+    pub(super) fn overtaken(&mut self) -> impl Future<Output = ()> + use<> {
+        let overtaken = self.overtaken.take();
+        async move {
+            match overtaken {
+                Some(place) => drop(place.await),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// The turns that all connections of this address share: one for each request that waits for the core.
+    pub(super) fn turns(&self) -> &Arc<Semaphore> {
+        &self.turns
+    }
+
     /// The handshake is done, to the end of `Welcome`.
     pub(super) fn welcomed(&mut self) {
-        if std::mem::take(&mut self.half_open) {
-            let mut counts = self.admission.counts();
-            counts.half_open -= 1;
-            if let Some(own) = counts.by_address.get_mut(&self.address) {
-                own.half_open -= 1;
-            }
+        let mut counts = self.admission.counts();
+        if counts.half_open.remove(&self.number).is_some() {
+            counts.leave_half_open(self.address);
         }
     }
 }
@@ -165,7 +232,11 @@ mod tests {
     }
 
     #[test]
-    fn many_handshakes_under_way_must_prove_their_address_and_end_at_a_bound() {
+    fn many_handshakes_under_way_must_prove_their_address_and_a_further_one_overtakes_the_oldest() {
+        let is_overtaken = |it: &mut Verdict| match it {
+            Verdict::Admit(permit) => permit.overtaken.as_mut().unwrap().try_recv(),
+            other => panic!("{other:?}"),
+        } == Err(oneshot::error::TryRecvError::Closed);
         let admission = Admission::new(10);
         let mut permits: Vec<_> = (0..limits::HALF_OPEN_UNPROVED_MAX)
             .map(|number| admission.judge(other(number), false))
@@ -175,12 +246,16 @@ mod tests {
         permits.extend(
             (permits.len()..limits::HALF_OPEN_MAX).map(|n| admission.judge(other(n), true)),
         );
-        assert!(matches!(admission.judge(HOST, true), Verdict::Refuse));
+        assert!(!is_overtaken(&mut permits[0]));
+        permits.push(admission.judge(HOST, true));
+        assert!(is_overtaken(&mut permits[0]) && !is_overtaken(&mut permits[1]));
+        assert_eq!(admission.counts().half_open.len(), limits::HALF_OPEN_MAX);
         for permit in &mut permits {
             if let Verdict::Admit(permit) = permit {
                 permit.welcomed();
             }
         }
+        assert!(admission.counts().half_open.is_empty());
         assert!(matches!(admission.judge(HOST, false), Verdict::Admit(_)));
     }
 
@@ -193,6 +268,6 @@ mod tests {
                 .collect::<Vec<_>>(),
         );
         let counts = admission.counts();
-        assert!(counts.open == 0 && counts.half_open == 0 && counts.by_address.is_empty());
+        assert!(counts.open == 0 && counts.half_open.is_empty() && counts.by_address.is_empty());
     }
 }

@@ -10,7 +10,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use quinn::{Connecting, Connection, ConnectionError, SendStream, VarInt};
-use tokio::sync::broadcast;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use usher_client::{clock::Clock, tls};
 use usher_engine::api::{Answer, Authority, Caller, ClientAsk};
 use usher_protocol::{
@@ -38,7 +38,13 @@ use crate::{
 /// Serves one connection to its end.
 pub(super) async fn serve(connecting: Connecting, mut permit: Permit, parts: Arc<ServerParts>) {
     // From the first packet to the end of `Welcome`; patience only, so it may stop in a suspend.
-    let opened = tokio::time::timeout(HANDSHAKE_MS_MAX.to_std(), open(connecting, &parts)).await;
+    let overtaken = permit.overtaken();
+    let opening = open(connecting, &parts, permit.turns());
+    let opening = tokio::time::timeout(HANDSHAKE_MS_MAX.to_std(), opening);
+    let opened = tokio::select! {
+        opened = opening => opened,
+        () = overtaken => return,
+    };
     let Ok(Some((mut session, reader, overrun))) = opened else {
         return;
     };
@@ -65,6 +71,10 @@ struct Session {
     caller: Caller,
     line: Line,
     outstanding: usize,
+    /// What all connections of this address share: see [`limits::REQUESTS_PER_ADDRESS_MAX`].
+    turns: Arc<Semaphore>,
+    /// A request that waits for its turn; nothing more is read before it is put.
+    waiting: Option<(u64, ClientAsk)>,
     /// Leases promised over this connection: who is told when one is evicted.
     promised: HashSet<LeaseId>,
 }
@@ -85,6 +95,7 @@ enum End {
 async fn open(
     connecting: Connecting,
     parts: &Arc<ServerParts>,
+    turns: &Arc<Semaphore>,
 ) -> Option<(Session, FrameReader, Overrun)> {
     let connection = connecting.await.ok()?;
     let client = tls::peer_key(&connection).ok()?;
@@ -121,6 +132,8 @@ async fn open(
         caller,
         line,
         outstanding: 0,
+        turns: Arc::clone(turns),
+        waiting: None,
         promised: HashSet::new(),
     };
     Some((session, reader, overrun))
@@ -151,7 +164,8 @@ fn welcome(authority: Authority, parts: &ServerParts) -> Welcome {
     }
 }
 
-/// Number 0 refuses the connection itself; the client gets a moment to read it.
+/// Number 0 refuses the connection itself; the client gets some time to have it read, for a reason that is lost on
+/// the way is none. Whoever acknowledges nothing is half-open as long, and no longer than without a `Hello`.
 async fn refuse<T>(
     connection: &Connection,
     mut stream: SendStream,
@@ -159,7 +173,7 @@ async fn refuse<T>(
 ) -> Option<T> {
     let frame = ServerFrame::Reply(0, Reply::Refused(*refusal));
     if frames::send(&mut stream, &frame).await.is_ok() && stream.finish().is_ok() {
-        drop(tokio::time::timeout(limits::LINGER_MS.to_std(), stream.stopped()).await);
+        drop(tokio::time::timeout(limits::REFUSAL_MS_MAX.to_std(), stream.stopped()).await);
     }
     connection.close(CLOSE_REFUSED, b"refused");
     None
@@ -170,11 +184,13 @@ impl Session {
         let mut news = self.parts.core.news();
         loop {
             // Past the bound nothing is read: the client's window fills and it waits (A3).
-            let may_read = self.outstanding < limits::REQUESTS_OUTSTANDING_MAX;
+            let waits = self.waiting.is_some();
+            let may_read = !waits && self.outstanding < limits::REQUESTS_OUTSTANDING_MAX;
             // Answers first: they make room for requests. A connection that is gone shows in either.
             let step = tokio::select! {
                 biased;
                 Some(outgoing) = self.line.outgoing.recv() => self.forward(outgoing).await,
+                turn = Arc::clone(&self.turns).acquire_owned(), if waits => self.put(turn.ok()).await,
                 frame = reader.next(), if may_read => self.take(frame).await,
                 push = news.recv() => self.push(push).await,
             };
@@ -188,16 +204,10 @@ impl Session {
         match frame {
             Ok(Some(ClientFrame::Request(number, request))) => match self.ask_of(request) {
                 Ok(ask) => {
-                    let posted = self
-                        .parts
-                        .core
-                        .post(self.caller, ask, number, &self.line.sink);
-                    match posted {
-                        Ok(()) => {
-                            self.outstanding += 1;
-                            Ok(())
-                        }
-                        Err(refusal) => self.refuse(number, refusal).await,
+                    self.waiting = Some((number, ask));
+                    match Arc::clone(&self.turns).try_acquire_owned() {
+                        Ok(turn) => self.put(Some(turn)).await,
+                        Err(_) => Ok(()),
                     }
                 }
                 Err(refusal) => self.refuse(number, refusal).await,
@@ -209,6 +219,22 @@ impl Session {
             Ok(None) => Err(End::Left),
             Err(FrameError::Gone) => Err(End::Gone),
             Err(FrameError::Codec(error)) => Err(End::Refused(malformed(&error))),
+        }
+    }
+
+    /// Puts the request that waits on the core's queue; its turn is over with the answer.
+    async fn put(&mut self, turn: Option<OwnedSemaphorePermit>) -> Result<(), End> {
+        let Some((number, ask)) = self.waiting.take() else {
+            return Ok(());
+        };
+        let sink = &self.line.sink;
+        let posted = self.parts.core.post(self.caller, ask, number, sink, turn);
+        match posted {
+            Ok(()) => {
+                self.outstanding += 1;
+                Ok(())
+            }
+            Err(refusal) => self.refuse(number, refusal).await,
         }
     }
 

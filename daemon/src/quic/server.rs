@@ -126,6 +126,9 @@ fn endpoint(
 async fn accept(endpoint: Endpoint, admission: Admission, parts: Arc<ServerParts>) {
     while let Some(incoming) = endpoint.accept().await {
         admit(incoming, &admission, &parts);
+        // A handshake's cryptography is done here, with the endpoint locked: between two of them those who are
+        // connected get their turn.
+        tokio::task::yield_now().await;
     }
 }
 
