@@ -5,7 +5,7 @@ use usher_protocol::{
     codec::CodecError,
     documents::{endorsement::EndorsementError, lease::LeaseError},
     ids::{Fingerprint, PublicKey},
-    refusal::Refusal,
+    refusal::{Refusal, RefusalCode},
     time::DurationMs,
 };
 
@@ -48,6 +48,19 @@ pub enum ConnectError {
     /// Our own side cannot connect to anybody.
     #[error("cannot connect from here: {0}")]
     Local(String),
+}
+
+impl ConnectError {
+    /// Whether the same address may prove itself a moment later.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Refused(refusal) => {
+                matches!(refusal.code, RefusalCode::Busy | RefusalCode::Draining)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Why a request got no answer.

@@ -9,6 +9,7 @@ use super::source::Source;
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,12 +21,12 @@ use tokio::task::{self, JoinError, JoinSet};
 pub struct Budget {
     /// For everything together.
     pub wait: Duration,
-    /// For one address, the wait for its turn not counted.
+    /// How long one address keeps others waiting for their turn; it may itself answer later.
     pub attempt: Duration,
 }
 
 impl Default for Budget {
-    /// 5 s in all; 3 s for one address, which allows a handshake two retries.
+    /// 5 s in all; after 3 s of one address, which allow a handshake two retries, it is others' turn as well.
     fn default() -> Self {
         Self {
             wait: Duration::from_secs(5),
@@ -182,20 +183,26 @@ where
         let (probe, limit) = ((self.probe)(attempt), self.budget.attempt);
         let task = self.attempts.spawn(async move {
             pause(delay).await;
-            let _turn_of = match &turns_of {
+            let turn_of = match &turns_of {
                 Some(turns_of) => Some(turns_of.acquire().await.ok()?),
                 None => None,
             };
-            let _turn = turns.acquire().await.ok()?;
+            let turn = turns.acquire().await.ok()?;
             // Proven over another address meanwhile: no second handshake.
             if proven.load(Ordering::Relaxed) {
                 return None;
             }
             started.store(true, Ordering::Relaxed);
-            let result = match tokio::time::timeout(limit, probe).await {
-                Ok(result) => result.map_err(Reason::Refused),
-                Err(_) => Err(Reason::NoAnswer(limit)),
+            let mut probe = pin!(probe);
+            let result = if let Ok(result) = tokio::time::timeout(limit, &mut probe).await {
+                result
+            } else {
+                // Others get its turn, and it keeps its chance until the hunt ends: to give up a server that is
+                // only slow, and come again, would be what keeps it slow.
+                drop((turn, turn_of));
+                probe.await
             };
+            let result = result.map_err(Reason::Refused);
             proven.fetch_or(result.is_ok(), Ordering::Relaxed);
             Some(result)
         });
@@ -258,7 +265,7 @@ where
                 continue;
             }
             let reason = if started.load(Ordering::Relaxed) {
-                Reason::NoAnswer(self.budget.wait.min(self.budget.attempt))
+                Reason::NoAnswer(self.budget.wait)
             } else {
                 Reason::NoTurn
             };
@@ -344,9 +351,7 @@ mod tests {
     #[tokio::test]
     async fn every_failure_is_kept_with_its_reason() {
         let sources = named("192.0.2.2, 192.0.2.3, 192.0.2.4, fe80::1%nosuchif");
-        let missed = race(sources, budget(60_000, 2000), answer)
-            .await
-            .unwrap_err();
+        let missed = race(sources, budget(2000, 500), answer).await.unwrap_err();
         insta::assert_snapshot!(missed, @r"
         no license server found
           192.0.2.2:27443 (given): wrong vendor
@@ -364,6 +369,26 @@ mod tests {
             .unwrap_err();
         assert_eq!(missed.failures.len(), 1);
         assert!(matches!(missed.failures[0].reason, Reason::NoAnswer(_)));
+    }
+
+    /// Ten of them: more than have a turn at once.
+    #[tokio::test]
+    async fn the_silent_give_others_their_turn_and_may_answer_late() {
+        let silent: Vec<_> = (0..10).map(|n| format!("192.0.3.{n}")).collect();
+        let late = |attempt: Attempt| async move {
+            match attempt.addr.to_string().as_str() {
+                "192.0.3.0:27443" => {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    Ok("late")
+                }
+                "192.0.2.1:27443" => Err("another vendor"),
+                _ => std::future::pending().await,
+            }
+        };
+        let sources = named(&format!("{}, 192.0.2.1", silent.join(", ")));
+        let mut hunt = Hunt::open(sources, budget(60_000, 100), late);
+        assert_eq!(hunt.next().await.unwrap().value, "late");
+        assert_eq!(hunt.failures.len(), 1, "the last of the list had its turn");
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use crate::{
     paths::Paths,
 };
 use ed25519_dalek::SigningKey;
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 use tokio::sync::mpsc;
 use usher_protocol::{
     ids::PublicKey,
@@ -202,18 +202,43 @@ impl Looker {
             environment: self.setup.environment,
             site,
         };
+        let until = Clock::new().boot().plus(self.patience());
         let probe = |attempt: crate::discover::Attempt| {
             let (looker, wanted) = (Arc::clone(&self), wanted.clone());
-            async move {
-                let (dialer, marks) = (&looker.dialer, &looker.marks);
-                let opened = Connection::open(dialer, attempt.addr, &wanted, marks).await;
-                opened.map(|(connection, pushes)| Up { connection, pushes })
-            }
+            async move { looker.try_until(until, attempt.addr, &wanted).await }
         };
         let found =
             race::<_, ConnectError, _, _>(self.sources()?, self.setup.budget, probe).await?;
         self.remember(&Address::from(found.addr));
         Ok(found.value)
+    }
+
+    /// A server that is there and has no time, or that we lost on the way, is asked again while somebody waits.
+    async fn try_until(
+        &self,
+        until: BootMs,
+        address: SocketAddr,
+        wanted: &Wanted,
+    ) -> Result<Up, ConnectError> {
+        let mut pause = RETRY_MS_FIRST;
+        loop {
+            let opened = Connection::open(&self.dialer, address, wanted, &self.marks).await;
+            let error = match opened {
+                Ok((connection, pushes)) => return Ok(Up { connection, pushes }),
+                Err(error) => error,
+            };
+            // Its own reason is worth more than the end of our patience.
+            if !error.may_pass() || Clock::new().boot().plus(pause) >= until {
+                return Err(error);
+            }
+            // Patience only, so it may stop in a suspend.
+            tokio::time::sleep(pause.to_std()).await;
+            pause = DurationMs(pause.0.saturating_mul(2));
+        }
+    }
+
+    fn patience(&self) -> DurationMs {
+        DurationMs(u64::try_from(self.setup.budget.wait.as_millis()).unwrap_or(u64::MAX))
     }
 
     fn sources(&self) -> Result<Vec<Source>, Error> {
@@ -262,6 +287,9 @@ fn half_to_whole(length: DurationMs, jitter: u16) -> DurationMs {
 
 /// After the first vain look for the server, or a connection that did not last.
 const DIAL_MS_FIRST: DurationMs = DurationMs(100);
+
+/// Before an address that failed for the moment is tried again in the same look, doubled each time.
+const RETRY_MS_FIRST: DurationMs = DurationMs(200);
 
 /// A connection that lived as long was a good one.
 const LASTING_MS: DurationMs = DurationMs::seconds(5);
