@@ -207,6 +207,34 @@ impl Host {
         self.wait_up();
     }
 
+    /// Takes the interface away altogether, as when a dock is left; its addresses go with it.
+    pub fn vanish(&self) {
+        sh(&format!("ip link del {}", self.port()));
+    }
+
+    /// Another interface of the same name appears, with addresses that the host never had.
+    pub fn reappear(&self) {
+        self.address.fetch_add(ADDRESS_STEP, Relaxed);
+        self.join();
+    }
+
+    /// From here on the host has nothing but its link-local IPv6 address.
+    pub fn only_link_local(&self) {
+        self.sh("ip -4 addr flush dev eth0; ip -6 addr flush dev eth0 scope global");
+        assert_eq!(self.sh("ip -4 -br addr show eth0"), "");
+    }
+
+    /// From here on so many percent of the packets that reach the host are lost, multicast too, by the kernel's own
+    /// chance; 0 ends it. Needs [`can_lose`].
+    pub fn lose(&self, percent: u32) {
+        assert!(percent < 100);
+        self.sh(&format!(
+            "nft 'add table inet loss; delete table inet loss; add table inet loss
+                add chain inet loss reached {{ type filter hook input priority 0; }}
+                add rule inet loss reached iifname eth0 numgen random mod 100 < {percent} drop'"
+        ));
+    }
+
     fn set_address(&self) {
         let (v4, v6) = (self.addr(), self.addr6());
         self.sh(&format!(
@@ -257,6 +285,16 @@ impl Drop for Host {
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }
+}
+
+/// Whether [`Host::lose`] works here; if not, the test that needs it says so and why.
+pub fn can_lose() -> bool {
+    let said = Command::new("nft").arg("--version").output();
+    let can = said.is_ok_and(|it| it.status.success());
+    if !can {
+        println!("SKIPPED: packet loss needs nft, of the package nftables");
+    }
+    can
 }
 
 fn join_network(namespace: &File) {

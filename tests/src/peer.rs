@@ -43,6 +43,15 @@ impl Peer {
     /// As [`Peer::connect`], with TLS of the test's own.
     pub async fn connect_with(address: SocketAddr, config: quinn::ClientConfig) -> Option<Self> {
         let endpoint = Endpoint::client(any(address)).unwrap();
+        Self::connect_from(endpoint, address, config).await
+    }
+
+    /// As [`Peer::connect_with`], from a socket that others may share.
+    pub async fn connect_from(
+        endpoint: Endpoint,
+        address: SocketAddr,
+        config: quinn::ClientConfig,
+    ) -> Option<Self> {
         let connecting = endpoint.connect_with(config, address, SERVER_NAME).unwrap();
         let connection = connecting.await.ok()?;
         let (send, receive) = connection.open_bi().await.ok()?;
@@ -53,6 +62,12 @@ impl Peer {
             receive,
             number: 0,
         })
+    }
+
+    /// Says `Hello`; true if a `Welcome` comes.
+    pub async fn greet(&mut self, root: Fingerprint) -> bool {
+        let sent = self.send.write_all(&hello(root).encode().unwrap()).await;
+        sent.is_ok() && matches!(self.next().await, Some(ServerFrame::Welcome(_)))
     }
 
     /// As far as a `Welcome`; a refusal fails the test.
@@ -207,6 +222,27 @@ impl Held {
             length_ms: None,
         };
         self.take(peer.granted(Request::Renew(renew)).await, link);
+    }
+
+    /// Renews it; the refusal, if that is the answer.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn try_renew(&mut self, peer: &mut Peer) -> Result<(), Refusal> {
+        let link = self.step();
+        let renew = Renew {
+            idle_ms: None,
+            lease: self.lease.id,
+            nonce: self.nonce,
+            link,
+            length_ms: None,
+        };
+        match peer.ask(Request::Renew(renew)).await {
+            Reply::Granted(grant) => self.take(grant, link),
+            Reply::Refused(refusal) => return Err(refusal),
+            other => panic!("{other:?}"),
+        }
+        Ok(())
     }
 
     /// What shows this lease over a new connection.
