@@ -294,6 +294,7 @@ fn server_parts(config: &Config, site: &SiteKey, core: &CoreHandle) -> ServerPar
         site: site.public,
         name: config.name.as_str().to_owned(),
         connections_per_address_max: config.connections_per_address_max,
+        strangers_max: limits::STRANGERS_MAX,
     }
 }
 

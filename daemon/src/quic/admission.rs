@@ -2,7 +2,8 @@
 //! how many of one address's requests may wait for the core together.
 //!
 //! Where there are as many handshakes as there may be, a further one takes the place of the oldest: an honest one
-//! takes a few round trips, and whoever dawdles on purpose keeps nobody out.
+//! takes a few round trips, and whoever dawdles on purpose keeps nobody out. So it is with connections that hold no
+//! seat and wait for none: memory is bounded, and not at the cost of those who come back for their seats.
 //!
 //! Addresses are counted one by one. A whole network is often one IPv6 prefix, so counting prefixes would
 //! lock out neighbors; the totals hold against one host with many addresses.
@@ -21,6 +22,7 @@ use crate::limits;
 #[derive(Debug, Clone)]
 pub(super) struct Admission {
     per_address_max: usize,
+    strangers_max: usize,
     counts: Arc<Mutex<Counts>>,
 }
 
@@ -29,6 +31,8 @@ struct Counts {
     open: usize,
     /// Handshakes under way, in the order in which they began.
     half_open: BTreeMap<u64, HalfOpen>,
+    /// Connections without ties, in the order in which they became so.
+    strangers: BTreeMap<u64, Place>,
     last: u64,
     by_address: HashMap<IpAddr, PerAddress>,
 }
@@ -36,9 +40,11 @@ struct Counts {
 #[derive(Debug)]
 struct HalfOpen {
     address: IpAddr,
-    /// Dropped to tell it that its place is another's.
-    _place: oneshot::Sender<()>,
+    _place: Place,
 }
+
+/// Dropped to tell a handshake or a connection that its place is another's.
+type Place = oneshot::Sender<()>;
 
 #[derive(Debug)]
 struct PerAddress {
@@ -83,6 +89,22 @@ impl Counts {
             own.half_open -= 1;
         }
     }
+
+    fn end_half_open(&mut self, number: u64) {
+        if let Some(HalfOpen { address, .. }) = self.half_open.remove(&number) {
+            self.leave_half_open(address);
+        }
+    }
+
+    /// The last of the strangers; the first has to go where they are too many. Gives its number.
+    fn line_up(&mut self, place: Place, strangers_max: usize) -> u64 {
+        if self.strangers.len() >= strangers_max {
+            self.strangers.pop_first();
+        }
+        self.last += 1;
+        self.strangers.insert(self.last, place);
+        self.last
+    }
 }
 
 /// What to do with a handshake that arrives.
@@ -104,12 +126,15 @@ pub(super) struct Permit {
     number: u64,
     overtaken: Option<oneshot::Receiver<()>>,
     turns: Arc<Semaphore>,
+    /// Of a connection that has ties.
+    place: Option<Place>,
 }
 
 impl Admission {
-    pub(super) fn new(per_address_max: usize) -> Self {
+    pub(super) fn new(per_address_max: usize, strangers_max: usize) -> Self {
         Self {
             per_address_max,
+            strangers_max,
             counts: Arc::default(),
         }
     }
@@ -141,6 +166,7 @@ impl Admission {
             number,
             overtaken: Some(overtaken),
             turns,
+            place: None,
         })
     }
 
@@ -157,13 +183,7 @@ impl Admission {
 impl Permit {
     /// Resolves when the place of this handshake was given to another.
     pub(super) fn overtaken(&mut self) -> impl Future<Output = ()> + use<> {
-        let overtaken = self.overtaken.take();
-        async move {
-            match overtaken {
-                Some(place) => drop(place.await),
-                None => std::future::pending().await,
-            }
-        }
+        given_away(self.overtaken.take())
     }
 
     /// The turns that all connections of this address share: one for each request that waits for the core.
@@ -171,19 +191,40 @@ impl Permit {
         &self.turns
     }
 
-    /// The handshake is done, to the end of `Welcome`.
-    pub(super) fn welcomed(&mut self) {
+    /// The handshake is done, to the end of `Welcome`: a stranger so far. Resolves when it has to make room.
+    pub(super) fn welcomed(&mut self) -> impl Future<Output = ()> + use<> {
+        let (place, crowded_out) = oneshot::channel();
         let mut counts = self.admission.counts();
-        if counts.half_open.remove(&self.number).is_some() {
-            counts.leave_half_open(self.address);
+        counts.end_half_open(self.number);
+        self.number = counts.line_up(place, self.admission.strangers_max);
+        given_away(Some(crowded_out))
+    }
+
+    /// Takes note of whether the client has ties to us; one that has makes room for nobody.
+    pub(super) fn tied(&mut self, is_tied: bool) {
+        if is_tied == self.place.is_some() {
+            return;
         }
+        let mut counts = self.admission.counts();
+        match self.place.take() {
+            Some(place) => self.number = counts.line_up(place, self.admission.strangers_max),
+            None => self.place = counts.strangers.remove(&self.number),
+        }
+    }
+}
+
+async fn given_away(place: Option<oneshot::Receiver<()>>) {
+    match place {
+        Some(place) => drop(place.await),
+        None => std::future::pending().await,
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.welcomed();
         let mut counts = self.admission.counts();
+        counts.end_half_open(self.number);
+        counts.strangers.remove(&self.number);
         counts.open -= 1;
         if let Some(own) = counts.by_address.get_mut(&self.address) {
             own.open -= 1;
@@ -207,7 +248,7 @@ mod tests {
 
     #[test]
     fn one_address_cannot_take_more_than_its_share() {
-        let admission = Admission::new(2);
+        let admission = Admission::new(2, 10);
         let first = admission.judge(HOST, true);
         let second = admission.judge(HOST, true);
         assert!(matches!(
@@ -223,7 +264,7 @@ mod tests {
 
     #[test]
     fn an_ipv4_address_is_one_however_it_is_written() {
-        let admission = Admission::new(1);
+        let admission = Admission::new(1, 10);
         let IpAddr::V4(plain) = HOST else {
             unreachable!()
         };
@@ -237,7 +278,7 @@ mod tests {
             Verdict::Admit(permit) => permit.overtaken.as_mut().unwrap().try_recv(),
             other => panic!("{other:?}"),
         } == Err(oneshot::error::TryRecvError::Closed);
-        let admission = Admission::new(10);
+        let admission = Admission::new(10, 10);
         let mut permits: Vec<_> = (0..limits::HALF_OPEN_UNPROVED_MAX)
             .map(|number| admission.judge(other(number), false))
             .collect();
@@ -252,22 +293,55 @@ mod tests {
         assert_eq!(admission.counts().half_open.len(), limits::HALF_OPEN_MAX);
         for permit in &mut permits {
             if let Verdict::Admit(permit) = permit {
-                permit.welcomed();
+                drop(permit.welcomed());
             }
         }
         assert!(admission.counts().half_open.is_empty());
         assert!(matches!(admission.judge(HOST, false), Verdict::Admit(_)));
     }
 
+    fn is_told(crowded_out: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        crowded_out.poll(&mut context).is_ready()
+    }
+
+    #[tokio::test]
+    async fn strangers_past_their_bound_make_room_and_nobody_with_ties_does() {
+        let admission = Admission::new(10, 2);
+        let enter = |number| match admission.judge(other(number), true) {
+            Verdict::Admit(mut permit) => {
+                let crowded_out = Box::pin(permit.welcomed());
+                (permit, crowded_out)
+            }
+            refused => panic!("{refused:?}"),
+        };
+        let (mut tied, mut stays) = enter(0);
+        tied.tied(true);
+        let (_first, goes) = enter(1);
+        let (_second, mut stays_too) = enter(2);
+        let (_third, _) = enter(3);
+        goes.await;
+        assert!(!is_told(stays.as_mut()) && !is_told(stays_too.as_mut()));
+        // Without its ties it is the last stranger, and the second has to go.
+        tied.tied(false);
+        assert!(!is_told(stays.as_mut()) && is_told(stays_too.as_mut()));
+        assert_eq!(admission.counts().strangers.len(), 2);
+    }
+
     #[test]
     fn nothing_is_left_behind() {
-        let admission = Admission::new(10);
+        let admission = Admission::new(10, 10);
         drop(
             (0..100)
                 .map(|n| admission.judge(other(n), true))
                 .collect::<Vec<_>>(),
         );
         let counts = admission.counts();
-        assert!(counts.open == 0 && counts.half_open.is_empty() && counts.by_address.is_empty());
+        assert!(
+            counts.open == 0
+                && counts.half_open.is_empty()
+                && counts.strangers.is_empty()
+                && counts.by_address.is_empty()
+        );
     }
 }

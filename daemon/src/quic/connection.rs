@@ -7,7 +7,7 @@
 //! moved connection would escape the caps per address. The cost is one handshake, a millisecond, and
 //! never a seat.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use quinn::{Connecting, Connection, ConnectionError, SendStream, VarInt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
@@ -16,7 +16,6 @@ use usher_engine::api::{Answer, Authority, Caller, ClientAsk};
 use usher_protocol::{
     codec::CodecError,
     documents::lease::VerifiedLease,
-    ids::LeaseId,
     limits::HANDSHAKE_MS_MAX,
     refusal::{Refusal, RefusalCode},
     wire::{
@@ -29,6 +28,7 @@ use super::{
     admission::Permit,
     frames::{self, FrameError, FrameReader},
     reply,
+    ties::Ties,
 };
 use crate::{
     core::{Line, Outgoing, Overrun},
@@ -39,7 +39,7 @@ use crate::{
 pub(super) async fn serve(connecting: Connecting, mut permit: Permit, parts: Arc<ServerParts>) {
     // From the first packet to the end of `Welcome`; patience only, so it may stop in a suspend.
     let overtaken = permit.overtaken();
-    let opening = open(connecting, &parts, permit.turns());
+    let opening = open(connecting, &parts, permit);
     let opening = tokio::time::timeout(HANDSHAKE_MS_MAX.to_std(), opening);
     let opened = tokio::select! {
         opened = opening => opened,
@@ -48,9 +48,10 @@ pub(super) async fn serve(connecting: Connecting, mut permit: Permit, parts: Arc
     let Ok(Some((mut session, reader, overrun))) = opened else {
         return;
     };
-    permit.welcomed();
+    let crowded_out = session.permit.welcomed();
     let end = tokio::select! {
         end = session.run(reader) => end,
+        () = crowded_out => End::Crowded,
         // Even in the middle of a write, which may wait for a client that never reads again.
         _ = overrun => End::Slow,
     };
@@ -71,12 +72,12 @@ struct Session {
     caller: Caller,
     line: Line,
     outstanding: usize,
+    permit: Permit,
     /// What all connections of this address share: see [`limits::REQUESTS_PER_ADDRESS_MAX`].
     turns: Arc<Semaphore>,
     /// A request that waits for its turn; nothing more is read before it is put.
     waiting: Option<(u64, ClientAsk)>,
-    /// Leases promised over this connection: who is told when one is evicted.
-    promised: HashSet<LeaseId>,
+    ties: Ties,
 }
 
 /// Why a session ended.
@@ -87,6 +88,8 @@ enum End {
     Gone,
     /// It did not read what it must not miss.
     Slow,
+    /// Others need its place more.
+    Crowded,
     /// It sent what makes no sense.
     Refused(Box<Refusal>),
 }
@@ -95,7 +98,7 @@ enum End {
 async fn open(
     connecting: Connecting,
     parts: &Arc<ServerParts>,
-    turns: &Arc<Semaphore>,
+    permit: Permit,
 ) -> Option<(Session, FrameReader, Overrun)> {
     let connection = connecting.await.ok()?;
     let client = tls::peer_key(&connection).ok()?;
@@ -132,9 +135,10 @@ async fn open(
         caller,
         line,
         outstanding: 0,
-        turns: Arc::clone(turns),
+        turns: Arc::clone(permit.turns()),
+        permit,
         waiting: None,
-        promised: HashSet::new(),
+        ties: Ties::default(),
     };
     Some((session, reader, overrun))
 }
@@ -172,11 +176,15 @@ async fn refuse<T>(
     refusal: Box<Refusal>,
 ) -> Option<T> {
     let frame = ServerFrame::Reply(0, Reply::Refused(*refusal));
-    if frames::send(&mut stream, &frame).await.is_ok() && stream.finish().is_ok() {
-        drop(tokio::time::timeout(limits::REFUSAL_MS_MAX.to_std(), stream.stopped()).await);
-    }
+    say_last(&mut stream, &frame).await;
     connection.close(CLOSE_REFUSED, b"refused");
     None
+}
+
+async fn say_last(stream: &mut SendStream, frame: &ServerFrame) {
+    if frames::send(stream, frame).await.is_ok() && stream.finish().is_ok() {
+        drop(tokio::time::timeout(limits::REFUSAL_MS_MAX.to_std(), stream.stopped()).await);
+    }
 }
 
 impl Session {
@@ -239,10 +247,12 @@ impl Session {
     }
 
     /// Judges a request at the edge: past here everything is checked (T2).
-    fn ask_of(&self, request: Request) -> Result<ClientAsk, Box<Refusal>> {
+    fn ask_of(&mut self, request: Request) -> Result<ClientAsk, Box<Refusal>> {
         request
             .check()
             .map_err(|error| Box::new(Refusal::from(error)))?;
+        self.ties.asked(&request);
+        self.permit.tied(self.ties.any());
         Ok(match request {
             Request::Checkout(checkout) => ClientAsk::Checkout(checkout),
             Request::Renew(renew) => ClientAsk::Renew(renew),
@@ -289,7 +299,8 @@ impl Session {
         match outgoing {
             Outgoing::Answered { number, answer } => {
                 self.outstanding = self.outstanding.saturating_sub(1);
-                self.remember(&answer);
+                self.ties.answered(&answer);
+                self.permit.tied(self.ties.any());
                 reply::frame(number, answer, &self.parts.site_key)
             }
             Outgoing::Pushed(push) => ServerFrame::Push(push).encode(),
@@ -304,26 +315,11 @@ impl Session {
     /// News are hints: a slow connection misses some, and an eviction goes to its holder alone.
     async fn push(&mut self, push: Result<Push, broadcast::error::RecvError>) -> Result<(), End> {
         match push {
-            Ok(Push::Evicted(lease, _)) if !self.promised.remove(&lease) => Ok(()),
+            Ok(Push::Evicted(lease, _)) if !self.ties.evicted(&lease) => Ok(()),
             Ok(push) => self.send(&ServerFrame::Push(push)).await,
             Err(broadcast::error::RecvError::Lagged(_)) => Ok(()),
             // Cannot be while this session holds a handle of the core.
             Err(broadcast::error::RecvError::Closed) => Err(End::Gone),
-        }
-    }
-
-    fn remember(&mut self, answer: &Answer) {
-        let promises = match answer {
-            Answer::Promised(promise) => std::slice::from_ref(&**promise),
-            Answer::PromisedAll(promises) => promises,
-            _ => return,
-        };
-        for promise in promises {
-            // Released ones stay until the bound: being told of an eviction is a courtesy.
-            if self.promised.len() >= limits::LEASES_PER_CLIENT_MAX_DEFAULT {
-                self.promised.clear();
-            }
-            self.promised.insert(promise.lease.id);
         }
     }
 
@@ -358,6 +354,11 @@ impl Session {
             End::Refused(refusal) => {
                 refuse::<()>(&self.connection, self.stream, refusal).await;
             }
+            End::Crowded => {
+                let later = ServerFrame::Push(Push::Draining(limits::CROWDED_RETRY_MS));
+                say_last(&mut self.stream, &later).await;
+                self.connection.close(CLOSE_CROWDED, b"crowded");
+            }
             End::Slow => self.connection.close(CLOSE_SLOW, b"slow"),
             End::Left | End::Gone => {
                 drop(self.stream.finish());
@@ -379,3 +380,5 @@ const CLOSE_DONE: VarInt = VarInt::from_u32(0);
 const CLOSE_REFUSED: VarInt = VarInt::from_u32(2);
 /// It did not read what it must not miss; connecting anew and asking again tells it.
 const CLOSE_SLOW: VarInt = VarInt::from_u32(3);
+/// It holds no seat and waits for none, and others want to come in.
+const CLOSE_CROWDED: VarInt = VarInt::from_u32(4);

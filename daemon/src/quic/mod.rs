@@ -9,6 +9,7 @@ mod connection;
 mod frames;
 mod reply;
 mod server;
+mod ties;
 
 pub use bind::BindError;
 pub use server::{Server, ServerError, ServerParts};

@@ -31,6 +31,8 @@ pub struct ServerParts {
     pub name: String,
     /// Connections from one address.
     pub connections_per_address_max: usize,
+    /// Connections that hold no seat and wait for none.
+    pub strangers_max: usize,
 }
 
 /// The running endpoints.
@@ -62,7 +64,7 @@ impl Server {
     pub fn start(addresses: &[SocketAddr], parts: ServerParts) -> Result<Self, ServerError> {
         let sockets = bind::bind_all(addresses)?;
         let config = tls::server_config(&parts.site_key)?;
-        let admission = Admission::new(parts.connections_per_address_max);
+        let admission = Admission::new(parts.connections_per_address_max, parts.strangers_max);
         let parts = Arc::new(parts);
         let mut endpoints = Vec::new();
         for socket in sockets {

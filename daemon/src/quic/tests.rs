@@ -55,12 +55,22 @@ fn serving(core: Started, connections_per_address_max: usize) -> Site {
 }
 
 fn serving_on(listen: &str, core: Started, connections_per_address_max: usize) -> Site {
+    crowding(listen, core, connections_per_address_max, 100)
+}
+
+fn crowding(
+    listen: &str,
+    core: Started,
+    connections_per_address_max: usize,
+    strangers_max: usize,
+) -> Site {
     let parts = ServerParts {
         core: core.handle.clone(),
         site_key: testing::site_key(),
         site: PublicKey::from(&testing::site_key()),
         name: "lic01".to_owned(),
         connections_per_address_max,
+        strangers_max,
     };
     let server = Server::start(&[listen.parse().unwrap()], parts).unwrap();
     let address = server.addresses()[0];
@@ -407,6 +417,27 @@ async fn one_address_has_its_share_of_connections() {
     peers.pop().unwrap().connection.close(0_u32.into(), b"");
     testing::until("the place is free", || site.server.connections() < 3).await;
     Peer::welcomed(site.address).await;
+}
+
+/// Who holds a seat stays; who holds none is told when to come back, and its place is another's.
+#[tokio::test]
+async fn strangers_past_their_bound_are_asked_to_come_back_later() {
+    let core = testing::start(MemoryJournal::open(&MemoryStore::default()));
+    testing::install(&core.handle, &testing::license(2, DurationMs::minutes(10))).await;
+    let site = crowding("127.0.0.1:0", core, 10, 1);
+    let mut holder = Peer::welcomed(site.address).await;
+    holder.granted(1, checkout(1)).await;
+    let mut stranger = Peer::welcomed(site.address).await;
+    let mut newcomer = Peer::welcomed(site.address).await;
+    let later = ServerFrame::Push(Push::Draining(crate::limits::CROWDED_RETRY_MS));
+    assert_eq!(stranger.next().await, Some(later));
+    assert_eq!(stranger.next().await, None);
+    testing::until("the place is free", || site.server.connections() == 2).await;
+    assert!(matches!(
+        holder.ask(2, Request::Features).await,
+        Reply::Features(_)
+    ));
+    newcomer.granted(1, checkout(2)).await;
 }
 
 #[tokio::test]
