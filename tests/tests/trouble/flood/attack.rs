@@ -125,6 +125,33 @@ pub(super) fn idle(host: &Host, target: &Target) -> Attackers {
     })
 }
 
+/// Handshakes that prove a key from an address that is really there, and then say nothing: more of them than there may
+/// be half-open at once, again and again.
+pub(super) fn half_open(host: &Host, target: &Target) -> Attackers {
+    crowd(host, target, |crowd| async move {
+        let mut round = 0;
+        while !crowd.target.is_over() {
+            let (mut silent, mut entering) = (Vec::new(), JoinSet::new());
+            for address in 0..HALF_OPEN_ADDRESSES {
+                let endpoint = crowd.endpoint(150 + (round + address) % 100);
+                for _ in 0..HALF_OPEN_OF_ONE {
+                    let to = crowd.target.address;
+                    entering.spawn(Peer::connect_from(endpoint.clone(), to, config(50)));
+                }
+                while let Some(entered) = entering.join_next().await {
+                    let Ok(Some(peer)) = entered else { continue };
+                    crowd.count.fetch_add(1, Relaxed);
+                    silent.push(peer);
+                }
+                if crowd.target.is_over() {
+                    break;
+                }
+            }
+            round += HALF_OPEN_ADDRESSES;
+        }
+    })
+}
+
 /// A byte a second: of a `Hello` that is never done in time, and of a request that goes on for hours.
 pub(super) fn slow(host: &Host, target: &Target) -> Attackers {
     crowd(host, target, |crowd| async move {
@@ -303,6 +330,8 @@ const THREADS: usize = 2;
 /// More than one address may have.
 const IDLE_TRIES_OF_ONE: usize = 250;
 const IDLE_MAX: usize = 2000;
+const HALF_OPEN_ADDRESSES: usize = 20;
+const HALF_OPEN_OF_ONE: usize = 50;
 const SLOW_STREAMS: usize = 150;
 const GREEDY_CONNECTIONS: usize = 64;
 const REQUESTS_AT_ONCE: usize = 64;

@@ -27,8 +27,9 @@ use known::{Kind, Known};
 fn known_clients_are_served_and_memory_is_bounded_under_every_flood() {
     on_lan(|lan| {
         let ground = Ground::new(lan);
-        let attacks: [(&str, Attack); 4] = [
+        let attacks: [(&str, Attack); 5] = [
             ("spoofed first packets", attack::spoofed),
+            ("half-open handshakes", attack::half_open),
             ("idle connections", attack::idle),
             ("slow streams", attack::slow),
             ("one greedy client", attack::greedy),
@@ -170,7 +171,7 @@ const TERMS: &[&str] = &[
 ];
 const PORT: u16 = usher_protocol::limits::PORT_DEFAULT;
 const QUIET: Duration = Duration::from_secs(1);
-const FLOOD: Duration = Duration::from_secs(6);
+const FLOOD: Duration = Duration::from_secs(5);
 /// Few enough that a flood of some seconds reaches it.
 const PER_ADDRESS_MAX: &str = "200";
 /// The proof's bound is 100 ms. Other tests share the two cores with all of this and the programs are not optimized, so
