@@ -7,6 +7,7 @@
 )]
 
 pub mod bins;
+pub mod catalog;
 pub mod daemon;
 pub mod holder;
 pub mod hosts;

@@ -7,13 +7,10 @@
     reason = "a test that cannot read the workspace must fail"
 )]
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs};
 
 use usher_protocol::refusal::RefusalCode;
+use usher_tests::catalog::{quoted as words, root, sources, tests_below, tests_of};
 
 #[test]
 fn every_row_names_a_test_that_is_there() {
@@ -118,68 +115,19 @@ fn rows(text: &str) -> Vec<Row> {
     found
 }
 
-/// What stands in backquotes.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split('`').skip(1).step_by(2)
-}
-
+/// The names alone: no two tests of these folders that a row names are called the same.
 fn tests_in(dir: &str) -> Vec<String> {
-    let files = sources(dir).into_iter();
-    files
-        .flat_map(|path| tests_of(&fs::read_to_string(path).unwrap()))
-        .collect()
-}
-
-/// Functions that follow the attribute of a test, other attributes between them or not.
-fn tests_of(source: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut is_test = false;
-    for line in source.lines().map(str::trim_start) {
-        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
-            is_test = true;
-            continue;
-        }
-        let rest = line.strip_prefix("async ").unwrap_or(line);
-        let name = rest.strip_prefix("fn ").and_then(|it| it.split('(').next());
-        if let Some(name) = name.filter(|_| is_test) {
-            is_test = false;
-            found.push(name.to_owned());
-        }
-    }
-    found
+    let tests = tests_below(dir).into_iter();
+    let name = |it: String| it.rsplit("::").next().unwrap_or_default().to_owned();
+    tests.map(name).collect()
 }
 
 fn table() -> String {
     fs::read_to_string(root().join("docs/semantics.md")).unwrap()
 }
 
-fn sources(dir: &str) -> Vec<PathBuf> {
-    let mut paths = Vec::new();
-    collect(&root().join(dir), &mut paths);
-    assert!(!paths.is_empty(), "nothing in {dir}");
-    paths
-}
-
-fn collect(dir: &Path, paths: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, paths);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            paths.push(path);
-        }
-    }
-}
-
 fn none(problems: &[String]) {
     assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .to_owned()
 }
 
 /// Where tests are that a row may name.

@@ -146,3 +146,22 @@ fn a4_a_rule_about_a_feature_that_no_license_has_is_said_aloud() {
         ["policy: no installed license has acme/solvr (policy.toml:3); is the name right?"]
     );
 }
+
+#[test]
+fn t6_a_rule_by_key_holds_whatever_name_is_claimed() {
+    let mut world = World::with_seats(10);
+    let of_ten = format!("key:{}", PublicKey::from(&key(10)).fingerprint());
+    let allow = vec![rule(3, &[&of_ten], Allow)];
+    world.set_policy(Policy { allow, ..policy() }).unwrap();
+    let holder = world.checkout_with(10, of("ada", 1)).unwrap();
+    world.checkout_with(10, of("somebody", 2)).unwrap();
+    refused(
+        world.checkout_with(11, of("ada", 3)),
+        RefusalCode::NotAdmitted,
+    );
+    // Nor does a name give anybody another's seat.
+    refused(
+        world.release(11, &holder.lease, 1, link(1, 2)),
+        RefusalCode::WrongDevice,
+    );
+}
