@@ -51,6 +51,17 @@ impl Config {
         Ok(config)
     }
 
+    /// What one file says, for `fuzz/`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Malformed`].
+    #[cfg(fuzzing)]
+    pub fn of_text(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let mut config = Self::default();
+        config.overlay(parse(path, text)?);
+        Ok(config)
+    }
+
     fn overlay(&mut self, file: File) {
         if let Some(server) = file.server {
             self.server = match server {
@@ -78,16 +89,20 @@ enum Servers {
 
 fn read(path: &Path) -> Result<File, ConfigError> {
     match std::fs::read_to_string(path) {
-        Ok(text) => toml::from_str(&text).map_err(|error| ConfigError::Malformed {
-            path: path.to_owned(),
-            message: error.to_string().trim_end().to_owned(),
-        }),
+        Ok(text) => parse(path, &text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(File::default()),
         Err(source) => Err(ConfigError::Io {
             path: path.to_owned(),
             source,
         }),
     }
+}
+
+fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
+    toml::from_str(text).map_err(|error| ConfigError::Malformed {
+        path: path.to_owned(),
+        message: error.to_string().trim_end().to_owned(),
+    })
 }
 
 #[cfg(test)]

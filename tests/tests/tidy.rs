@@ -176,7 +176,7 @@ fn dependencies_are_named_once() {
 
 #[test]
 fn the_lock_file_stays_small_and_from_one_source() {
-    let crates = locked_crates();
+    let crates = locked_crates("Cargo.lock");
     let count: usize = crates.values().map(Vec::len).sum();
     assert!(
         count <= LOCKED_CRATES_MAX,
@@ -194,11 +194,34 @@ fn the_lock_file_stays_small_and_from_one_source() {
 }
 
 #[test]
+fn what_is_fuzzed_is_what_is_shipped() {
+    // The fuzz targets are a workspace of their own, with a lock file of its own.
+    let shipped = locked_crates("Cargo.lock");
+    let mut problems = Problems::new();
+    let mut shared = 0;
+    for (name, fuzzed) in locked_crates("fuzz/Cargo.lock") {
+        let Some(versions) = shipped.get(&name) else {
+            continue;
+        };
+        shared += 1;
+        for version in fuzzed.iter().map(|it| &it.version) {
+            if !versions.iter().any(|it| it.version == *version) {
+                problems.push(format!(
+                    "fuzz/Cargo.lock: {name} {version} is not the one of Cargo.lock: cargo update --manifest-path fuzz/Cargo.toml -p {name} --precise VERSION"
+                ));
+            }
+        }
+    }
+    assert!(shared > 50, "the search finds nothing any more");
+    none(&problems);
+}
+
+#[test]
 fn every_exception_in_deny_toml_has_a_reason_and_a_crate() {
     let deny = toml_file("deny.toml");
     let ignored = array(&deny, "advisories", "ignore");
     assert_eq!(ignored.len(), 3, "three reasoned exceptions, no more");
-    let crates = locked_crates();
+    let crates = locked_crates("Cargo.lock");
     for entry in ignored {
         let reason = text(&entry, "reason");
         let name = reason.split(':').next().unwrap_or_default();
@@ -402,11 +425,12 @@ fn collect(dir: &Path, extension: &str, paths: &mut Vec<PathBuf>) {
 }
 
 struct Locked {
+    version: String,
     source: Option<String>,
 }
 
-fn locked_crates() -> BTreeMap<String, Vec<Locked>> {
-    let lock = toml_file("Cargo.lock");
+fn locked_crates(file: &str) -> BTreeMap<String, Vec<Locked>> {
+    let lock = toml_file(file);
     let mut crates = BTreeMap::<String, Vec<Locked>>::new();
     for package in lock["package"].as_array().unwrap() {
         let source = package
@@ -416,7 +440,10 @@ fn locked_crates() -> BTreeMap<String, Vec<Locked>> {
         crates
             .entry(text(package, "name"))
             .or_default()
-            .push(Locked { source });
+            .push(Locked {
+                version: text(package, "version"),
+                source,
+            });
     }
     crates
 }

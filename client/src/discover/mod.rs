@@ -18,6 +18,8 @@ mod address;
 mod browse;
 mod candidate;
 mod feed;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod interfaces;
 pub mod last_good;
 mod limits;

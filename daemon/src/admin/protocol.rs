@@ -40,6 +40,31 @@ pub struct Question {
     pub ask: Ask,
 }
 
+impl Question {
+    /// What a line asks, if it is a question of this version.
+    ///
+    /// # Errors
+    /// What to tell who asked.
+    pub fn read(line: &[u8]) -> Result<Ask, String> {
+        let wrong_version = |found: &str| {
+            format!(
+                "this usherd speaks admin version {ADMIN_VERSION}, the command {found}; use the usherd command of the running daemon's version"
+            )
+        };
+        let version = serde_json::from_slice::<serde_json::Value>(line)
+            .ok()
+            .and_then(|value| value.get("version")?.as_u64());
+        match version {
+            Some(version) if version == u64::from(ADMIN_VERSION) => {}
+            Some(other) => return Err(wrong_version(&other.to_string())),
+            None => return Err(wrong_version("none")),
+        }
+        serde_json::from_slice::<Self>(line)
+            .map(|question| question.ask)
+            .map_err(|error| format!("the question makes no sense: {error}"))
+    }
+}
+
 /// One line back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {

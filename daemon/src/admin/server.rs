@@ -127,7 +127,7 @@ async fn hear(stream: UnixStream, parts: &AdminParts, silent: &Notify) -> io::Re
             () = tokio::time::sleep(limits::ADMIN_IDLE_MS_MAX.to_std()) => return Ok(()),
         };
         let Some(line) = line else { return Ok(()) };
-        let answer = match question(&line) {
+        let answer = match Question::read(&line) {
             Ok(ask) => parts.answer(&actor, ask).await,
             Err(message) => Answer::failed(message),
         };
@@ -156,25 +156,6 @@ async fn line(stream: &mut BufReader<UnixStream>) -> io::Result<Option<Vec<u8>>>
         Some(b'\n') => Ok(Some(line)),
         Some(_) => Err(io::Error::other("a question without end")),
     }
-}
-
-fn question(line: &[u8]) -> Result<Ask, String> {
-    let wrong_version = |found: &str| {
-        format!(
-            "this usherd speaks admin version {ADMIN_VERSION}, the command {found}; use the usherd command of the running daemon's version"
-        )
-    };
-    let version = serde_json::from_slice::<serde_json::Value>(line)
-        .ok()
-        .and_then(|value| value.get("version")?.as_u64());
-    match version {
-        Some(version) if version == u64::from(ADMIN_VERSION) => {}
-        Some(other) => return Err(wrong_version(&other.to_string())),
-        None => return Err(wrong_version("none")),
-    }
-    serde_json::from_slice::<Question>(line)
-        .map(|question| question.ask)
-        .map_err(|error| format!("the question makes no sense: {error}"))
 }
 
 impl AdminParts {

@@ -80,16 +80,26 @@ pub fn write_snapshot(
 /// `each` sees records before the digest is checked: keep what it does reversible.
 pub fn read_snapshot(
     source: &Path,
-    mut each: impl FnMut(Record) -> Result<(), JournalError>,
+    each: impl FnMut(Record) -> Result<(), JournalError>,
 ) -> Result<SnapshotInfo, JournalError> {
     let file = File::open(source).map_err(JournalError::io("open the snapshot", source))?;
     let bytes = file
         .metadata()
         .map_err(JournalError::io("read", source))?
         .len();
+    read_bytes(source, io::BufReader::new(file), bytes, each)
+}
+
+/// The same of bytes that are read already; the path is for messages.
+pub(super) fn read_bytes(
+    source: &Path,
+    inner: impl Read,
+    bytes: u64,
+    mut each: impl FnMut(Record) -> Result<(), JournalError>,
+) -> Result<SnapshotInfo, JournalError> {
     let mut reader = HashedReader {
         path: source,
-        inner: io::BufReader::new(file),
+        inner,
         digest: Sha256::new(),
     };
     let header = read_header(&mut reader)?;
@@ -148,7 +158,7 @@ fn write_partial(
     Ok((count, writer.finish().map_err(failed())?))
 }
 
-fn read_header(reader: &mut HashedReader<'_>) -> Result<SnapshotHeader, JournalError> {
+fn read_header(reader: &mut HashedReader<'_, impl Read>) -> Result<SnapshotHeader, JournalError> {
     let fixed: [u8; HEADER_BYTES] = reader.array()?;
     if fixed[..8] != MAGIC {
         return Err(reader.damaged("this is not an Usher snapshot"));
@@ -165,7 +175,7 @@ fn read_header(reader: &mut HashedReader<'_>) -> Result<SnapshotHeader, JournalE
 }
 
 /// `None` at the end of the records.
-fn read_record(reader: &mut HashedReader<'_>) -> Result<Option<Record>, JournalError> {
+fn read_record(reader: &mut HashedReader<'_, impl Read>) -> Result<Option<Record>, JournalError> {
     let key_length = u32::from_le_bytes(reader.array()?) as usize;
     if key_length == 0 {
         return Ok(None);
@@ -238,13 +248,13 @@ impl HashedWriter {
 }
 
 /// Everything read is also hashed.
-struct HashedReader<'a> {
+struct HashedReader<'a, R> {
     path: &'a Path,
-    inner: io::BufReader<File>,
+    inner: R,
     digest: Sha256,
 }
 
-impl HashedReader<'_> {
+impl<R: Read> HashedReader<'_, R> {
     fn array<const N: usize>(&mut self) -> Result<[u8; N], JournalError> {
         let mut bytes = [0; N];
         self.fill(&mut bytes)?;

@@ -17,6 +17,8 @@ mod crash_tests;
 mod error;
 mod files;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod memory;
 mod meta;
 mod open;

@@ -15,17 +15,15 @@ use usher_client::{clock::Clock, tls};
 use usher_engine::api::{Answer, Authority, Caller, ClientAsk};
 use usher_protocol::{
     codec::CodecError,
-    documents::lease::VerifiedLease,
     limits::HANDSHAKE_MS_MAX,
     refusal::{Refusal, RefusalCode},
-    wire::{
-        self, Attach, ClientFrame, Hello, Push, Reply, Request, ServerFrame, WIRE_VERSION, Welcome,
-    },
+    wire::{self, ClientFrame, Hello, Push, Reply, Request, ServerFrame, WIRE_VERSION, Welcome},
 };
 
 use super::{
     ServerParts,
     admission::Permit,
+    ask,
     frames::{self, FrameError, FrameReader},
     reply,
     ties::Ties,
@@ -248,34 +246,10 @@ impl Session {
 
     /// Judges a request at the edge: past here everything is checked (T2).
     fn ask_of(&mut self, request: Request) -> Result<ClientAsk, Box<Refusal>> {
-        request
-            .check()
-            .map_err(|error| Box::new(Refusal::from(error)))?;
+        ask::check(&request)?;
         self.ties.asked(&request);
         self.permit.tied(self.ties.any());
-        Ok(match request {
-            Request::Checkout(checkout) => ClientAsk::Checkout(checkout),
-            Request::Renew(renew) => ClientAsk::Renew(renew),
-            Request::Release(release) => ClientAsk::Release(release),
-            Request::Attach(attach) => self.attach(&attach)?,
-            Request::Features => ClientAsk::Features,
-            Request::Holders(feature) => ClientAsk::Holders(feature),
-            Request::Endorsement(license) => ClientAsk::Endorsement(license),
-            Request::CheckoutAll(all) => ClientAsk::CheckoutAll(all),
-            Request::Leave(nonce) => ClientAsk::Leave(nonce),
-            Request::Borrow(borrow) => ClientAsk::Borrow(borrow),
-        })
-    }
-
-    fn attach(&self, attach: &Attach) -> Result<ClientAsk, Box<Refusal>> {
-        let lease = VerifiedLease::verify(&attach.lease, &self.parts.site)
-            .map_err(|error| refusal(RefusalCode::NotGenuine, error.to_string()))?;
-        Ok(ClientAsk::Attach {
-            lease: Box::new(lease),
-            nonce: attach.nonce,
-            link: attach.link,
-            length_ms: attach.length_ms,
-        })
+        ask::of_checked(request, &self.parts.site)
     }
 
     /// Signs and sends this and all that is ready with it, in one write.

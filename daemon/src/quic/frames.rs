@@ -23,27 +23,27 @@ pub(super) enum FrameError {
 #[derive(Debug)]
 pub(super) struct FrameReader {
     stream: RecvStream,
-    kept: Vec<u8>,
+    frames: Frames,
 }
 
 impl FrameReader {
     pub(super) fn new(stream: RecvStream) -> Self {
         Self {
             stream,
-            kept: Vec::new(),
+            frames: Frames::default(),
         }
     }
 
     /// The next frame; none when the client has finished its stream between two frames.
     pub(super) async fn next(&mut self) -> Result<Option<ClientFrame>, FrameError> {
         loop {
-            if let Some(frame) = self.take()? {
+            if let Some(frame) = self.frames.take()? {
                 return Ok(Some(frame));
             }
             let chunk = self.stream.read_chunk(CHUNK_BYTES_MAX, true).await;
             match chunk.map_err(|_| FrameError::Gone)? {
-                Some(chunk) => self.kept.extend_from_slice(&chunk.bytes),
-                None if self.kept.is_empty() => return Ok(None),
+                Some(chunk) => self.frames.put(&chunk.bytes),
+                None if self.frames.kept.is_empty() => return Ok(None),
                 None => {
                     let cut = CodecError::Malformed("the stream ends within a frame".to_owned());
                     return Err(cut.into());
@@ -51,9 +51,21 @@ impl FrameReader {
             }
         }
     }
+}
+
+/// Frames out of bytes as they come.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    kept: Vec<u8>,
+}
+
+impl Frames {
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        self.kept.extend_from_slice(bytes);
+    }
 
     /// The first whole frame among the bytes kept.
-    fn take(&mut self) -> Result<Option<ClientFrame>, CodecError> {
+    pub(super) fn take(&mut self) -> Result<Option<ClientFrame>, CodecError> {
         let Some((prefix, rest)) = self.kept.split_first_chunk::<FRAME_PREFIX_BYTES>() else {
             return Ok(None);
         };

@@ -4,9 +4,12 @@
 //! the core does.
 
 mod admission;
+mod ask;
 mod bind;
 mod connection;
 mod frames;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod reply;
 mod server;
 mod ties;

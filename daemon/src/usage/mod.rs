@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod reader;
 mod segment;
 #[cfg(test)]

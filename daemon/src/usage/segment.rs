@@ -134,7 +134,10 @@ impl Header {
             _ => None,
         };
         match origin {
-            Some(origin) if first > 0 && u32_at(bytes, 56) == crc32fast::hash(&bytes[..56]) => {
+            Some(origin)
+                if (1..=NUMBER_MAX).contains(&first)
+                    && u32_at(bytes, 56) == crc32fast::hash(&bytes[..56]) =>
+            {
                 let mut hash = [0; HASH_BYTES];
                 hash.copy_from_slice(&bytes[24..56]);
                 Ok(Self {
@@ -151,14 +154,14 @@ impl Header {
 }
 
 /// Reads one segment forward, in constant memory, and checks each link of the chain.
-pub(super) struct SegmentReader {
+pub(super) struct SegmentReader<R = BufReader<File>> {
     pub(super) path: PathBuf,
     pub(super) header: Header,
     /// The last entry that was read and proven.
     pub(super) at: LogHead,
     /// Length in bytes of what was read and proven.
     pub(super) offset: u64,
-    file: BufReader<File>,
+    file: R,
 }
 
 /// What stands at a place of a segment.
@@ -179,7 +182,13 @@ impl SegmentReader {
     /// Opens a segment and reads its header; `Err` is what stands there instead of one.
     pub(super) fn open(path: &Path) -> Result<Result<Self, Found>, UsageError> {
         let file = File::open(path).map_err(UsageError::io("open the usage log", path))?;
-        let mut file = BufReader::with_capacity(READ_BYTES, file);
+        Self::of(path, BufReader::with_capacity(READ_BYTES, file))
+    }
+}
+
+impl<R: Read> SegmentReader<R> {
+    /// The same of bytes that are read already; the path is for messages.
+    pub(super) fn of(path: &Path, mut file: R) -> Result<Result<Self, Found>, UsageError> {
         let mut bytes = [0; HEADER_BYTES];
         let got = read_fully(&mut file, &mut bytes).map_err(UsageError::io("read", path))?;
         if got < HEADER_BYTES {
@@ -237,7 +246,8 @@ impl SegmentReader {
     /// Moves on over these bytes if they are the next link of the chain; else says what is wrong.
     fn judge(&mut self, encoded: &[u8], number: u64, hash: [u8; HASH_BYTES]) -> Option<Found> {
         let due = self.at.number + 1;
-        if number != due {
+        // Past the bound the next number would be none.
+        if number != due || due > NUMBER_MAX {
             let detail = format!("entry {number} stands in its place: removed or reordered");
             return Some(Found::Damaged {
                 number: due,
@@ -315,6 +325,8 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 pub(super) const HEADER_BYTES: usize = 60;
 pub(super) const HASH_BYTES: usize = 32;
 const ENTRY_FIXED_BYTES: usize = 32;
+/// No log comes that far, and what says so was forged.
+pub(super) const NUMBER_MAX: u64 = u64::MAX >> 1;
 const MAGIC: [u8; 8] = *b"USHERLOG";
 const SEGMENT_VERSION: u8 = 1;
 const ENTRY_VERSION: u8 = 1;

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::segment::{HASH_BYTES, HEADER_BYTES, list};
+use super::segment::{
+    Found, HASH_BYTES, HEADER_BYTES, Header, NUMBER_MAX, Origin, SegmentReader, link, list,
+};
 use super::*;
 
 const SMALL: u64 = 400;
@@ -295,4 +297,42 @@ fn copy(files: &[PathBuf], to: &Path) {
     for file in files {
         fs::copy(file, to.join(file.file_name().unwrap())).unwrap();
     }
+}
+
+/// A segment whose chain holds from this number on, however it came to be.
+fn forged(after: u64, numbers: &[u64]) -> Vec<u8> {
+    let origin = Origin::BeginsAfterRestore;
+    let hash = [0; 32];
+    let mut at = LogHead {
+        number: after,
+        hash,
+    };
+    let mut bytes = Header { origin, after: at }.encode().to_vec();
+    for number in numbers {
+        let entry = Entry {
+            number: *number,
+            ..entry(1)
+        };
+        let encoded = entry.encode();
+        at = link(&at, *number, &encoded);
+        bytes.extend_from_slice(&encoded);
+        bytes.extend_from_slice(&at.hash);
+    }
+    bytes
+}
+
+#[test]
+fn a_forged_log_at_the_end_of_all_numbers_is_damaged() {
+    let open = |bytes: &[u8]| SegmentReader::of(Path::new("forged"), bytes).map(Result::err);
+    for after in [u64::MAX - 1, NUMBER_MAX] {
+        assert!(
+            matches!(open(&forged(after, &[])), Ok(Some(Found::Damaged { .. }))),
+            "{after}"
+        );
+    }
+    let bytes = forged(NUMBER_MAX - 1, &[NUMBER_MAX, NUMBER_MAX + 1]);
+    let opened = SegmentReader::of(Path::new("forged"), bytes.as_slice()).unwrap();
+    let mut reader = opened.ok().unwrap();
+    assert!(matches!(reader.next(), Ok(Found::Entry(_))));
+    assert!(matches!(reader.next(), Ok(Found::Damaged { .. })));
 }

@@ -1,0 +1,4 @@
+//! Target `admin`: `src/targets/admin.rs` says what it does.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| usher_fuzz::targets::admin::run(data));

@@ -1,0 +1,4 @@
+//! Target `frame`: `src/targets/frame.rs` says what it does.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| usher_fuzz::targets::frame::run(data));

@@ -1,0 +1,4 @@
+//! Target `license`: `src/targets/license.rs` says what it does.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| usher_fuzz::targets::license::run(data));
