@@ -406,6 +406,25 @@ async fn t2_a_license_replaced_between_grant_and_endorsement_costs_nothing() {
     assert_eq!(server.plan().leases.len(), 1);
 }
 
+/// A server that is flooded turns away whoever finds no room; the one who waits is let in as soon as there is some.
+#[tokio::test]
+async fn a_server_without_room_for_a_moment_is_asked_again() {
+    let (server, station) = (Server::start(), Station::new());
+    server.plan().turns_away = 2;
+    let builder = station.builder(&server).patience(Duration::from_mins(1));
+    let client = builder.connect().await.unwrap();
+    assert_eq!(client.server().unwrap().address, server.address);
+
+    // And who does not wait is told the server's own reason.
+    server.plan().turns_away = u32::MAX;
+    let builder = station.builder(&server).patience(Duration::from_secs(1));
+    let Err(Error::NotFound(missed)) = builder.connect().await else {
+        panic!("connected");
+    };
+    let refused = |reason: &Reason<ConnectError>| matches!(reason, Reason::Refused(ConnectError::Unreachable(why)) if why.contains("refused"));
+    assert!(refused(&missed.failures[0].reason), "{missed}");
+}
+
 #[tokio::test]
 async fn nobody_there_is_told_with_the_address() {
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();

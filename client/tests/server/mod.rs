@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) renew_after: Option<DurationMs>,
     pub(crate) borrow_max: DurationMs,
     pub(crate) version: u8,
+    /// Connections that find no room before one does.
+    pub(crate) turns_away: u32,
     /// Requests that are obeyed and whose answer is lost with the connection.
     pub(crate) replies_lost: u32,
     /// Answers every renewal and attachment with this instead.
@@ -88,6 +90,16 @@ impl Server {
         let plan = Arc::clone(&server.plan);
         tokio::spawn(async move {
             while let Some(incoming) = endpoint.accept().await {
+                let has_room = {
+                    let mut plan = plan.lock().unwrap();
+                    let has_room = plan.turns_away == 0;
+                    plan.turns_away = plan.turns_away.saturating_sub(1);
+                    has_room
+                };
+                if !has_room {
+                    incoming.refuse();
+                    continue;
+                }
                 let (plan, site) = (Arc::clone(&plan), site.clone());
                 tokio::spawn(async move {
                     if let Ok(connection) = incoming.await {
@@ -137,6 +149,7 @@ impl Plan {
             renew_after: None,
             borrow_max: DurationMs::days(7),
             version: 1,
+            turns_away: 0,
             replies_lost: 0,
             refuses: None,
             forges: false,
