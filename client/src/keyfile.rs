@@ -99,7 +99,14 @@ pub fn load_or_create(path: &Path) -> Result<SigningKey, KeyFileError> {
         Err(KeyFileError::Missing(_)) => {}
         found => return found,
     }
-    let key = new_key()?;
+    keep(path, new_key()?)
+}
+
+/// Makes the file at `path` for this key, unless there is one by now: then that one's key counts.
+///
+/// # Errors
+/// See [`KeyFileError`].
+pub fn keep(path: &Path, key: SigningKey) -> Result<SigningKey, KeyFileError> {
     let created = create_private(path, encode(&key, path)?.as_bytes());
     match created.map_err(|source| KeyFileError::Io {
         path: path.into(),

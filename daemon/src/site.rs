@@ -107,18 +107,22 @@ impl SiteKey {
         request.sign(&self.key)
     }
 
+    /// The note is durable before the key is: a crash in between leaves a note about no key, and the next start
+    /// makes another. The other way round it would leave a key that looks used, and hold all seats for nothing.
     fn create(path: &Path, note: PathBuf) -> Result<Self, SiteError> {
-        let key = keyfile::load_or_create(path)?;
-        let public = PublicKey::from(&key);
-        // Without the note, as after a crash here, the first life holds seats: safe, and rare.
+        let made = keyfile::new_key()?;
+        let public = PublicKey::from(&made);
         files::replace_private(&note, note_text(&public).as_bytes()).map_err(|source| {
             SiteError::Note {
                 path: note.clone(),
                 source,
             }
         })?;
+        let key = keyfile::keep(path, made)?;
         give_to_owner(&[path, &note]);
-        Ok(Self::new(key, false, note))
+        // Of two that make one at once, the second has hidden the first's note: safe, and rare.
+        let is_older = PublicKey::from(&key) != public;
+        Ok(Self::new(key, is_older, note))
     }
 
     fn new(key: SigningKey, is_older: bool, note: PathBuf) -> Self {
@@ -192,6 +196,19 @@ mod tests {
         assert!(!again.is_older);
         again.mark_used();
         assert!(SiteKey::from_sources(None, dir.path()).unwrap().is_older);
+    }
+
+    #[test]
+    fn a_crash_while_the_key_is_made_leaves_no_key_that_looks_used() {
+        let dir = tempfile::tempdir().unwrap();
+        // The note cannot be written: as if the crash came there.
+        fs::create_dir(dir.path().join(NOTE_FILE)).unwrap();
+        assert!(SiteKey::from_sources(None, dir.path()).is_err());
+        assert!(!dir.path().join(KEY_FILE).exists());
+        fs::remove_dir(dir.path().join(NOTE_FILE)).unwrap();
+        // A note about a key that never was says nothing about the next one.
+        fs::write(dir.path().join(NOTE_FILE), "No daemon").unwrap();
+        assert!(!SiteKey::from_sources(None, dir.path()).unwrap().is_older);
     }
 
     #[test]

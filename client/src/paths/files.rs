@@ -56,12 +56,20 @@ pub fn show_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     std::fs::rename(&draft.path, path)
 }
 
-/// Makes `path` and what is missing above it, mode 0700; what exists keeps its mode.
+/// Makes `path` and what is missing above it, mode 0700, each name durable; what exists keeps its mode.
 ///
 /// # Errors
 /// Whatever the file system answered.
 pub fn private_directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = directory_of(path);
+    if above != path {
+        private_directory(above)?;
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    sync_directory(above)
 }
 
 /// A turn at a file that is replaced as a whole, so that it cannot carry the lock itself: a hidden
