@@ -9,7 +9,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -24,7 +24,12 @@ pub struct Daemon {
     directory: PathBuf,
     variables: Vec<(String, String)>,
     port: u16,
+    state: PathBuf,
     child: Option<Child>,
+    /// Hears once that the start is over.
+    ready: Option<Mutex<Receiver<()>>>,
+    /// As long as it is there somebody listens to the running process.
+    listened_to: Arc<()>,
 }
 
 impl Daemon {
@@ -41,21 +46,39 @@ impl Daemon {
         Self::started(station, PORT, &[])
     }
 
+    /// As [`Daemon::start`], but on this state directory and not yet started; see [`Daemon::try_start`].
+    pub fn on(station: &Station, state: &Path) -> Self {
+        let port = free_port();
+        let listen = SocketAddr::new(station.loopback(), port).to_string();
+        let mut daemon = Self::prepared(station, port);
+        state.clone_into(&mut daemon.state);
+        daemon.set("LISTEN", &listen);
+        daemon.set("ADVERTISE", "false");
+        daemon
+    }
+
     fn started(station: &Station, port: u16, settings: &[(&str, &str)]) -> Self {
-        let directory = station.home().join(format!("usherd-{port}"));
-        fs::create_dir_all(&directory).unwrap();
-        let mut daemon = Self {
-            station: station.clone(),
-            directory,
-            variables: Vec::new(),
-            port,
-            child: None,
-        };
+        let mut daemon = Self::prepared(station, port);
         for (name, value) in settings {
             daemon.set(name, value);
         }
         daemon.start_again();
         daemon
+    }
+
+    fn prepared(station: &Station, port: u16) -> Self {
+        let directory = station.home().join(format!("usherd-{port}"));
+        fs::create_dir_all(&directory).unwrap();
+        Self {
+            station: station.clone(),
+            state: directory.join("state"),
+            directory,
+            variables: Vec::new(),
+            port,
+            child: None,
+            ready: None,
+            listened_to: Arc::default(),
+        }
     }
 
     /// Lays a setting, named as in `USHERD_NAME`, over the configuration from the next start on.
@@ -70,13 +93,52 @@ impl Daemon {
 
     /// Starts the daemon that was killed or has ended, on the same state, and waits until it is ready.
     pub fn start_again(&mut self) {
+        let started = self.try_start();
+        started.unwrap_or_else(|problem| panic!("{problem}"));
+    }
+
+    /// As [`Daemon::start_again`]; the error says how it ended instead, and all that it has printed.
+    pub fn try_start(&mut self) -> Result<(), String> {
+        self.begin_start();
+        self.finish_start()
+    }
+
+    /// Starts it and waits for nothing.
+    pub fn begin_start(&mut self) {
         assert!(self.child.is_none(), "it runs already");
         let socket = self.directory.join("notify");
         let _ = fs::remove_file(&socket);
-        let ready = listen(UnixDatagram::bind(&socket).unwrap());
+        self.listened_to = Arc::default();
+        let ready = listen(UnixDatagram::bind(&socket).unwrap(), &self.listened_to);
         let child = self.serve().env("NOTIFY_SOCKET", &socket).spawn().unwrap();
-        self.child = Some(child);
-        self.wait_ready(&ready);
+        (self.child, self.ready) = (Some(child), Some(Mutex::new(ready)));
+    }
+
+    /// Waits until what [`Daemon::begin_start`] began is ready.
+    pub fn finish_start(&mut self) -> Result<(), String> {
+        let Some(ready) = self.ready.take() else {
+            return Ok(());
+        };
+        let ready = ready.into_inner().unwrap();
+        for _ in 0..READY_POLLS_MAX {
+            if ready.recv_timeout(POLL).is_ok() {
+                return Ok(());
+            }
+            if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
+                self.child = None;
+                return Err(format!("usherd did not start: {status}\n{}", self.log()));
+            }
+        }
+        panic!("usherd is not ready");
+    }
+
+    /// True from the moment on when it said that it is ready.
+    pub fn is_ready(&mut self) -> bool {
+        let ready = self.ready.as_ref().map(|it| it.lock().unwrap().try_recv());
+        if ready.is_some_and(|it| it.is_ok()) {
+            self.ready = None;
+        }
+        self.ready.is_none()
     }
 
     /// Runs `usherd serve` to its end, for starts that must fail.
@@ -116,7 +178,7 @@ impl Daemon {
 
     /// Site key, journal and usage log.
     pub fn state_dir(&self) -> PathBuf {
-        self.directory.join("state")
+        self.state.clone()
     }
 
     /// Where administrators are heard.
@@ -144,6 +206,7 @@ impl Daemon {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+        self.ready = None;
     }
 
     /// SIGTERM, as systemd ends it; returns how it ended.
@@ -192,19 +255,6 @@ impl Daemon {
         command.env("USHERD_STATE_DIR", self.state_dir());
         command.env("USHERD_ADMIN_SOCKET", self.admin_socket());
         command
-    }
-
-    fn wait_ready(&mut self, ready: &Receiver<()>) {
-        for _ in 0..READY_POLLS_MAX {
-            if ready.recv_timeout(POLL).is_ok() {
-                return;
-            }
-            if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
-                self.child = None;
-                panic!("usherd did not start: {status}\n{}", self.log());
-            }
-        }
-        panic!("usherd is not ready");
     }
 
     fn log_path(&self) -> PathBuf {
@@ -275,12 +325,15 @@ impl Vendor {
 
 /// Plays the service manager: hears every notice, as systemd does, and passes on the one that says ready.
 ///
-/// The thread waits for the next notice for as long as the test process lives.
-fn listen(notices: UnixDatagram) -> Receiver<()> {
+/// The thread ends some time after `wanted` is dropped.
+fn listen(notices: UnixDatagram, wanted: &Arc<()>) -> Receiver<()> {
     let (sender, ready) = mpsc::channel();
+    let wanted = Arc::downgrade(wanted);
+    notices.set_read_timeout(Some(LISTEN)).unwrap();
     thread::spawn(move || {
         let mut notice = [0; 4096];
-        while let Ok(length) = notices.recv(&mut notice) {
+        while wanted.strong_count() > 0 {
+            let length = notices.recv(&mut notice).unwrap_or(0);
             let mut lines = notice[..length].split(|byte| *byte == b'\n');
             if lines.any(|line| line == b"READY=1") {
                 let _ = sender.send(());
@@ -329,6 +382,7 @@ const PORT: u16 = usher_protocol::limits::PORT_DEFAULT;
 const PORT_MIN: u16 = 15_000;
 const PORTS: u64 = 12_000;
 const POLL: Duration = Duration::from_millis(20);
+const LISTEN: Duration = Duration::from_secs(1);
 const READY_POLLS_MAX: u32 = 6000;
 /// SIGTERM drains within 5 s; the rest is for a busy machine.
 const END_POLLS_MAX: u32 = 3000;

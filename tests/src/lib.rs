@@ -8,7 +8,9 @@
 
 pub mod bins;
 pub mod catalog;
+pub mod crowd;
 pub mod daemon;
+pub mod disk;
 pub mod holder;
 pub mod hosts;
 pub mod peer;

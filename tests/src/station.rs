@@ -24,7 +24,17 @@ pub struct Station {
 impl Station {
     /// A new place on this machine.
     pub fn here() -> Self {
-        let directory = TempDir::new().unwrap();
+        Self::of_directory(TempDir::new().unwrap())
+    }
+
+    /// As [`Station::here`], on a file system in memory where there is one: syncs cost nothing, whatever else
+    /// happens to the machine's disk. Only the machine's own power cut would lose it.
+    pub fn in_memory() -> Self {
+        let memory = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new());
+        Self::of_directory(memory.unwrap())
+    }
+
+    fn of_directory(directory: TempDir) -> Self {
         let home = directory.path().to_owned();
         make_directories(&home);
         Self {
