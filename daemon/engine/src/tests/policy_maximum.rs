@@ -182,11 +182,7 @@ fn t6_a_maximum_by_name_is_dodged_by_another_name_and_one_by_keys_is_not() {
     world.checkout_with(10, wants_as("ann", "ws1", 1)).unwrap();
     world.checkout_with(10, wants_as("bob", "ws2", 2)).unwrap();
     let keys = [10, 11].map(|byte| format!("key:{}", PublicKey::from(&key(byte)).fingerprint()));
-    let mut world = with(vec![rule(
-        1,
-        &[&keys[0], &keys[1]],
-        at_most(1, Per::Group),
-    )]);
+    let mut world = with(vec![rule(1, &[&keys[0], &keys[1]], at_most(1, Per::Group))]);
     world.checkout_with(10, wants_as("ann", "ws1", 1)).unwrap();
     for (client, name) in [(10, "bob"), (11, "eve")] {
         refused(
