@@ -210,11 +210,13 @@ fn l10_license_caps_and_clocks_are_asked() {
     let mut world = world(lendable(1));
     let long = refused(borrow(&mut world, 10, 1, 8), RefusalCode::BorrowTooLong);
     assert!(long.detail.contains("7d"), "{}", long.detail);
-    for apart in [5 * 60_000 + 1, 0_u64.wrapping_sub(5 * 60_000 + 1)] {
+    let apart = 5 * 60_000 + 1;
+    for (moved, side) in [(apart, "ahead of"), (0_u64.wrapping_sub(apart), "behind")] {
         let mut ask = borrow_ask(2, 1, &world);
-        ask.wall = WallMs(ask.wall.0.wrapping_add(apart));
+        ask.wall = WallMs(ask.wall.0.wrapping_add(moved));
         let answer = world.client(10, ClientAsk::Borrow(ask));
-        refused(promised(answer), RefusalCode::ClocksApart);
+        let refusal = refused(promised(answer), RefusalCode::ClocksApart);
+        assert!(refusal.detail.contains(side), "{}", refusal.detail);
     }
     let mut near = borrow_ask(3, 1, &world);
     near.wall.0 += 5 * 60_000;
@@ -545,6 +547,29 @@ fn l12_a_copy_returned_after_the_loss_is_not_taken_for_a_lost_borrow() {
     let shown = world.attach(10, &kept.lease, 1, link(1, 200));
     refused(shown, RefusalCode::LeaseEnded);
     assert_eq!(world.seats_out(), 0);
+}
+
+#[test]
+fn a3_a_reason_is_as_long_as_it_may_be_and_no_longer() {
+    let mut solver = lendable(2);
+    solver.write_off = 1;
+    let mut world = world(solver);
+    let on_line = world.checkout(10, 1).unwrap().lease.id;
+    let away = borrow(&mut world, 11, 2, 3).unwrap().lease.id;
+    let reason = |length: usize| "r".repeat(length);
+    let evict = |length| AdminAsk::Evict {
+        lease: on_line,
+        reason: reason(length),
+        cool_down_ms: None,
+    };
+    let write_off = |length| AdminAsk::WriteOff {
+        lease: away,
+        reason: reason(length),
+    };
+    refused(world.admin(evict(257)), RefusalCode::BadRequest);
+    refused(world.admin(write_off(257)), RefusalCode::BadRequest);
+    world.admin(evict(256)).unwrap();
+    world.admin(write_off(256)).unwrap();
 }
 
 /// So many seats go out for a week, then the store goes back to before that, knowing so.

@@ -289,12 +289,13 @@ fn overdraft_is_lent_counted_and_logged_apart() {
     world
         .install(&signed(&license("acme-1", 1, vec![solver.clone()])))
         .unwrap();
-    world.checkout(10, 1).unwrap();
-    let across = world.checkout_with(11, asks(2, "ada", 2)).unwrap().lease;
     let overdraft = |world: &World| match &world.events.last().unwrap().what {
         What::Granted(lease) => lease.overdraft_seats,
         other => panic!("{other:?}"),
     };
+    world.checkout(10, 1).unwrap();
+    assert_eq!(overdraft(&world), 0);
+    let across = world.checkout_with(11, asks(2, "ada", 2)).unwrap().lease;
     assert_eq!(overdraft(&world), 1);
     world.checkout(12, 3).unwrap();
     assert_eq!(overdraft(&world), 1);

@@ -35,7 +35,8 @@ fn l2_a_grant_is_a_record_and_its_deadline_is_r_and_g_away() {
 fn l2_a_pool_lends_all_its_seats_and_not_one_more() {
     let mut world = World::with_seats(10);
     for nonce in 1..=10 {
-        world.checkout(nonce, nonce).unwrap();
+        let promise = world.checkout(nonce, nonce).unwrap();
+        assert_eq!(promise.seats_out, u32::from(nonce));
         world.pass(1000);
     }
     let refusal = refused(world.checkout(11, 11), RefusalCode::NoSeat);
