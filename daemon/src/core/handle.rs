@@ -117,6 +117,12 @@ impl CoreHandle {
         drop(self.queue.send(Item::Stop).await);
     }
 
+    /// How much waits for the core.
+    #[cfg(test)]
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
     /// News for one connection, without an engine that has them.
     #[cfg(test)]
     pub(crate) fn push(&self, connection: ConnectionId, push: Push) {

@@ -19,4 +19,4 @@ pub use thread::CoreError;
 pub use works::{Beginning, Question, Works};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -33,7 +33,7 @@ struct Gated {
 }
 
 #[derive(Default)]
-struct Gate {
+pub(crate) struct Gate {
     closed: Mutex<bool>,
     opened: Condvar,
     entered: AtomicUsize,
@@ -43,17 +43,17 @@ struct Gate {
 }
 
 impl Gate {
-    fn close(&self) {
+    pub(crate) fn close(&self) {
         *self.closed.lock().unwrap() = true;
     }
 
-    fn open(&self) {
+    pub(crate) fn open(&self) {
         *self.closed.lock().unwrap() = false;
         self.opened.notify_all();
     }
 
     /// A commit has begun and is not done.
-    fn is_held_up(&self) -> bool {
+    pub(crate) fn is_held_up(&self) -> bool {
         self.entered.load(Ordering::SeqCst) > self.commits()
     }
 
@@ -107,7 +107,7 @@ impl Journal for Gated {
     }
 }
 
-async fn started(seats: u32, lease_ms: DurationMs) -> (Started, Arc<Gate>, MemoryStore) {
+pub(crate) async fn started(seats: u32, lease_ms: DurationMs) -> (Started, Arc<Gate>, MemoryStore) {
     let store = MemoryStore::default();
     let gate = Arc::new(Gate::default());
     let started = testing::start(Gated {

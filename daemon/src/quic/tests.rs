@@ -1,5 +1,6 @@
 //! The network face over loopback, with the client's real TLS and the wire's own types.
 
+mod crowd;
 mod queue;
 
 use std::{net::SocketAddr, time::Duration};
@@ -405,57 +406,6 @@ async fn there_is_one_stream() {
 }
 
 #[tokio::test]
-async fn one_address_has_its_share_of_connections() {
-    let site = site(2, 3).await;
-    let mut peers = Vec::new();
-    for _ in 0..3 {
-        peers.push(Peer::welcomed(site.address).await);
-    }
-    let fourth = Peer::connect(site.address, &testing::client_key()).await;
-    assert!(fourth.is_none(), "a fourth was let in");
-    assert_eq!(site.server.connections(), 3);
-    peers.pop().unwrap().connection.close(0_u32.into(), b"");
-    testing::until("the place is free", || site.server.connections() < 3).await;
-    Peer::welcomed(site.address).await;
-}
-
-/// Who holds a seat stays; who holds none is told when to come back, and its place is another's.
-#[tokio::test]
-async fn strangers_past_their_bound_are_asked_to_come_back_later() {
-    let core = testing::start(MemoryJournal::open(&MemoryStore::default()));
-    testing::install(&core.handle, &testing::license(2, DurationMs::minutes(10))).await;
-    let site = crowding("127.0.0.1:0", core, 10, 1);
-    let mut holder = Peer::welcomed(site.address).await;
-    holder.granted(1, checkout(1)).await;
-    let mut stranger = Peer::welcomed(site.address).await;
-    let mut newcomer = Peer::welcomed(site.address).await;
-    let later = ServerFrame::Push(Push::Draining(crate::limits::CROWDED_RETRY_MS));
-    assert_eq!(stranger.next().await, Some(later));
-    assert_eq!(stranger.next().await, None);
-    testing::until("the place is free", || site.server.connections() == 2).await;
-    assert!(matches!(
-        holder.ask(2, Request::Features).await,
-        Reply::Features(_)
-    ));
-    newcomer.granted(1, checkout(2)).await;
-}
-
-#[tokio::test]
-async fn whoever_says_nothing_is_forgotten() {
-    let site = site(2, 10).await;
-    let peer = Peer::connect(site.address, &testing::client_key())
-        .await
-        .unwrap();
-    assert_eq!(site.server.connections(), 1);
-    let closed = tokio::time::timeout(Duration::from_mins(1), peer.connection.closed());
-    assert!(
-        closed.await.is_ok(),
-        "still open after the handshake's time-out"
-    );
-    testing::until("the place is free", || site.server.connections() == 0).await;
-}
-
-#[tokio::test]
 async fn news_reach_whom_they_concern() {
     let site = site(2, 10).await;
     let mut holder = Peer::welcomed(site.address).await;
@@ -590,28 +540,4 @@ async fn a_clone_is_found_by_its_life_and_our_own_life_is_ignored() {
         }
     }
     panic!("the other's life never stopped us");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn many_silent_handshakes_and_garbage_keep_nobody_out() {
-    let site = site(2, 1000).await;
-    let garbage = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    for length in 1..1200 {
-        let byte = u8::try_from(length % 251).unwrap();
-        garbage
-            .send_to(&vec![byte ^ 0xc3; length], site.address)
-            .unwrap();
-    }
-    // Past the threshold addresses prove themselves by a retry, which costs an honest client a round trip.
-    let silent = crate::limits::HALF_OPEN_UNPROVED_MAX + 20;
-    let mut peers = Vec::new();
-    for _ in 0..silent {
-        peers.push(
-            Peer::connect(site.address, &testing::client_key())
-                .await
-                .unwrap(),
-        );
-    }
-    let mut honest = Peer::welcomed(site.address).await;
-    honest.granted(1, checkout(1)).await;
 }
