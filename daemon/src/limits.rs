@@ -17,8 +17,8 @@ pub const BUSY_RETRY_MS: DurationMs = DurationMs(500);
 pub const CONNECTIONS_MAX: usize = 65_536;
 
 /// Connections that hold no seat and wait for none; past that the oldest of them is asked to come back later. At about
-/// 32 KiB each they leave the daemon below 256 MiB whoever floods it; those with seats are as many as seats.
-pub const STRANGERS_MAX: usize = 4096;
+/// 40 KiB each they leave the daemon below 256 MiB whoever floods it; those with seats are as many as seats.
+pub const STRANGERS_MAX: usize = 3072;
 /// When a connection that had to make room is told to come back.
 pub const CROWDED_RETRY_MS: DurationMs = DurationMs::seconds(10);
 /// Connections from one address, unless the configuration says otherwise; a NAT may hide a whole building.

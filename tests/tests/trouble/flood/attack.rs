@@ -329,7 +329,7 @@ const PACKETS_PAUSE: Duration = Duration::from_millis(10);
 const THREADS: usize = 2;
 /// More than one address may have.
 const IDLE_TRIES_OF_ONE: usize = 250;
-const IDLE_MAX: usize = 2000;
+const IDLE_MAX: usize = 20_000;
 const HALF_OPEN_ADDRESSES: usize = 20;
 const HALF_OPEN_OF_ONE: usize = 50;
 const SLOW_STREAMS: usize = 150;
