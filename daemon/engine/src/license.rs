@@ -73,6 +73,13 @@ impl Engine {
 
     /// Why nothing at all is lent from a license, when so. Its dates are judged per feature.
     pub(crate) fn idle_because(&self, license: &VerifiedLicense) -> Option<String> {
+        // No client believes it from this daemon: a site key that was damaged or lost must not be a riddle.
+        if license.site != self.life.site {
+            return Some(format!(
+                "it is for the site key {}, this daemon has {}: put the old site.key back from its copy, or send the vendor a new `usherd request`",
+                license.site, self.life.site
+            ));
+        }
         if license.environment == Environment::Test && !self.settings.serve_test {
             return Some("test licenses are not served; `serve-test` allows them".to_owned());
         }
@@ -195,11 +202,26 @@ impl Engine {
         self.record(step, Record::PutSerial(serial));
         let what = What::LicenseInstalled(license.id.clone(), license.serial);
         self.event(step, actor, what);
+        self.log_text(step, actor, license);
         for id in &license.replaces {
             let replaced = self.state.licenses.get(id);
             if *id != license.id && replaced.is_some_and(|it| it.root() == license.root()) {
                 self.drop_license(step, actor, id);
             }
+        }
+    }
+
+    fn log_text(&mut self, step: &mut Step, actor: &str, license: &VerifiedLicense) {
+        let pieces = pieces_of(license.text());
+        let count = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
+        for (piece, text) in (1..).zip(pieces) {
+            let what = What::LicenseText {
+                license: license.id.clone(),
+                piece,
+                pieces: count,
+                text: text.to_owned(),
+            };
+            self.event(step, actor, what);
         }
     }
 
@@ -229,6 +251,21 @@ impl Engine {
         self.record(step, Record::PutMark(mark));
     }
 }
+
+/// A text in pieces of at most [`TEXT_PIECE_BYTES`], cut between characters.
+fn pieces_of(text: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(rest.floor_char_boundary(TEXT_PIECE_BYTES));
+        pieces.push(piece);
+        rest = after;
+    }
+    pieces
+}
+
+/// A log entry waits in the store, whose records are short (S2).
+const TEXT_PIECE_BYTES: usize = 4 << 10;
 
 fn not_installed(detail: String) -> Box<Refusal> {
     no(RefusalCode::BadRequest, detail)

@@ -260,4 +260,16 @@ pub enum What {
     WrittenOff(LeaseId, String),
     /// A policy came into force, in words.
     Policy(String),
+    /// The text of a license that was installed, in pieces that follow each other: a state that is restored or
+    /// rebuilt has it from here (L12).
+    LicenseText {
+        /// Whose.
+        license: LicenseId,
+        /// Which piece, from 1 on.
+        piece: u32,
+        /// How many there are.
+        pieces: u32,
+        /// The piece.
+        text: String,
+    },
 }

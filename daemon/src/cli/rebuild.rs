@@ -4,6 +4,7 @@
 //! what the new store is made of: the journal does.
 
 use std::{
+    collections::BTreeMap,
     io::{self, IsTerminal as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -21,7 +22,7 @@ use crate::{
     admin::client::{AdminClient, AdminError},
     config::{Config, Overrides, Places},
     journal::{
-        self, Format, JournalError, RestoreSource, SledOptions, Write,
+        self, Format, JournalError, Live, RestoreSource, SledOptions, Write,
         backup::{self, SnapshotHeader},
     },
     records,
@@ -75,6 +76,7 @@ pub(super) fn restore(args: &RestoreArgs, places: &Places) -> Result<(), Failure
             &SledOptions::default(),
         )
     })?;
+    let hold = hold.or_longer(&Hold::of(&since.licenses));
     print::text(&done(&rebuilt, &since, hold))
 }
 
@@ -97,6 +99,7 @@ pub(super) fn repair(args: &RepairArgs, places: &Places) -> Result<(), Failure> 
             &SledOptions::default(),
         )
     })?;
+    let hold = hold.or_longer(&Hold::of(&since.licenses));
     print::text(&done(&rebuilt, &since, hold))
 }
 
@@ -107,8 +110,16 @@ fn survey(
 ) -> Result<(Vec<Arc<VerifiedLicense>>, String), Failure> {
     let error = match journal::stopped_records(&config.state_dir, &Format::current()) {
         Ok(found) => {
-            let out_of = "the store itself, which can be read.".to_owned();
-            return Ok((licenses_in(&found)?, out_of));
+            let mut licenses = licenses_in(&found)?;
+            let Some(backup) = backup else {
+                let out_of = "the store itself, which can be read.".to_owned();
+                return Ok((licenses, out_of));
+            };
+            licenses.extend(read_backup(backup)?.1);
+            let backup = backup.display();
+            let out_of =
+                format!("the store itself, which can be read, or {backup} if that is newer.");
+            return Ok((licenses, out_of));
         }
         Err(error @ (JournalError::Fenced { .. } | JournalError::Io { .. })) => {
             return Err(Failure::new(error.to_string()));
@@ -116,7 +127,7 @@ fn survey(
         Err(error) => error,
     };
     let Some(backup) = backup else {
-        let out_of = "the usage log alone; licenses are then added again. With a backup, give --backup FILE.";
+        let out_of = "the usage log alone; licenses that it does not hold are then added again. With a backup, give --backup FILE.";
         return Ok((Vec::new(), format!("{out_of}\nThe store: {error}")));
     };
     let out_of = format!("{} and the usage log since.", backup.display());
@@ -152,6 +163,14 @@ impl Hold {
         Self {
             length_ms: hold_length(licenses.iter().map(AsRef::as_ref)),
             borrow_ms: borrows.max().unwrap_or_default(),
+        }
+    }
+
+    /// What holds where the licenses of both are installed.
+    fn or_longer(self, other: &Self) -> Self {
+        Self {
+            length_ms: self.length_ms.max(other.length_ms),
+            borrow_ms: self.borrow_ms.max(other.borrow_ms),
         }
     }
 }
@@ -245,39 +264,57 @@ fn agree(plan: &str, yes: bool) -> Result<(), Failure> {
     Err(Failure::new("nothing was changed"))
 }
 
-/// What the replayed part of the log says about licenses, which no log entry holds.
-type Since = Vec<String>;
+/// What the replayed part of the log has that an administrator should know.
+#[derive(Debug, Default)]
+struct Since {
+    lines: Vec<String>,
+    /// Licenses that came back with it.
+    licenses: Vec<Arc<VerifiedLicense>>,
+}
 
 fn with_replay(
     work: impl FnOnce(journal::Replay<'_>) -> Result<journal::Rebuilt, JournalError>,
 ) -> Result<(journal::Rebuilt, Since), Failure> {
-    let mut since = Vec::new();
+    let mut since = Since::default();
+    let mut log = records::Replay::default();
+    let mut missing = BTreeMap::new();
     let mut troubled = false;
-    let mut replay = |entry: &Entry| -> Result<Vec<Write>, String> {
+    let mut replay = |entry: &Entry, live: &Live| -> Result<Vec<Write>, String> {
         let event = records::read_event(&entry.body).map_err(|error| error.to_string())?;
         match &event.what {
+            // Until its text has come, which the log of an older usherd does not have.
             What::LicenseInstalled(id, serial) => {
-                since.push(format!(
-                    "license {id} serial {serial} was installed: add it again"
-                ));
+                missing.insert(id.clone(), *serial);
             }
             What::LicenseRemoved(id, serial) => {
-                since.push(format!(
-                    "license {id} serial {serial} was removed: remove it again if it is back"
-                ));
+                missing.remove(id);
+                let line = format!("license {id} serial {serial} was removed");
+                since.lines.push(line);
             }
             What::Trouble(word) if !troubled => {
                 troubled = true;
-                since.push(format!(
+                since.lines.push(format!(
                     "granting was stopped ({word}): seats are held anew"
                 ));
             }
             _ => {}
         }
-        let write = records::replay(&event).map_err(|error| error.to_string())?;
-        Ok(write.into_iter().collect())
+        let played = log.play(&event, live)?;
+        if let Some(license) = played.license {
+            missing.remove(&license.id);
+            let (id, serial) = (&license.id, license.serial);
+            let line = format!("license {id} serial {serial} was installed, and is again");
+            since.lines.push(line);
+            since.licenses.push(license);
+        }
+        Ok(played.writes)
     };
     let rebuilt = work(&mut replay).map_err(|error| Failure::new(error.to_string()))?;
+    since.lines.extend(
+        missing.iter().map(|(id, serial)| {
+            format!("license {id} serial {serial} was installed: add it again")
+        }),
+    );
     Ok((rebuilt, since))
 }
 
@@ -295,7 +332,7 @@ fn done(rebuilt: &journal::Rebuilt, since: &Since, hold: Hold) -> String {
     for finding in &rebuilt.findings {
         text.extend([format!("  found: {finding}\n")]);
     }
-    for line in since {
+    for line in &since.lines {
         text.extend([format!("  since then, {line}\n")]);
     }
     for kept in [&rebuilt.replaced_store, &rebuilt.replaced_log]

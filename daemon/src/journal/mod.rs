@@ -40,7 +40,9 @@ pub use memory::{MemoryJournal, MemoryStore};
 pub use open::{Convert, Format};
 pub use outbox::LogWatch;
 pub use paths::StorePaths;
-pub use restore::{Rebuilt, Replay, backup_stopped, log_head, repair, restore, stopped_records};
+pub use restore::{
+    Live, Rebuilt, Replay, backup_stopped, log_head, repair, restore, stopped_records,
+};
 
 /// Where the daemon's state becomes durable (S1). One thread owns a journal (A2).
 ///

@@ -3,6 +3,7 @@
 //! They decide what the new state is made of. Each takes the directory's lock first, so none runs beside
 //! a daemon. `rebuild.rs` puts the new store in place.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::backup::Record;
@@ -17,8 +18,11 @@ use super::{
 };
 use crate::usage::{Entry, LogHead};
 
-/// Turns one usage-log entry into what it changed; `Err` says why it cannot.
-pub type Replay<'a> = &'a mut dyn FnMut(&Entry) -> Result<Vec<Write>, String>;
+/// Live state by key.
+pub type Live = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Turns one usage-log entry into what it changed in the state that is live by then; `Err` says why it cannot.
+pub type Replay<'a> = &'a mut dyn FnMut(&Entry, &Live) -> Result<Vec<Write>, String>;
 
 /// What a restore or repair has made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +65,7 @@ pub fn restore(
         head: header.head,
         epoch: header.epoch,
         log: header.log,
+        applied: header.log.number,
         proven_last: old.as_ref().map(|old| old.meta.last_number),
     };
     finish(
@@ -76,8 +81,8 @@ pub fn restore(
 
 /// Makes a store that a daemon can start on, out of what is left.
 ///
-/// It goes on from the store itself if its records are whole, else from `snapshot`, else from the usage
-/// log alone, else from nothing. Seats are then held as L12 says. Errors as for [`restore`].
+/// It goes on from the store itself if its records are whole, else, or where it is newer, from `snapshot`, else
+/// from the usage log alone, else from nothing. Seats are then held as L12 says. Errors as for [`restore`].
 pub fn repair(
     state: &Path,
     snapshot: Option<&Path>,
@@ -92,21 +97,26 @@ pub fn repair(
         .transpose()?;
     let mut findings = Vec::new();
     let old = survivor(&paths, &options.format, &mut findings);
+    // A store that went back may be older than the copy.
+    let copy =
+        copy.filter(|(header, _)| old.as_ref().is_none_or(|old| old.meta.head < header.head));
     let base = match (&old, copy) {
-        (Some(old), _) => Base {
+        (Some(old), None) => Base {
             source: RestoreSource::Snapshot,
             state: old.state.clone(),
             head: old.meta.head,
             epoch: old.meta.epoch,
             log: old.meta.logged,
+            applied: old.meta.last_number,
             proven_last: None,
         },
-        (None, Some((header, live))) => Base {
+        (_, Some((header, live))) => Base {
             source: RestoreSource::Snapshot,
             state: live,
             head: header.head,
             epoch: header.epoch,
             log: header.log,
+            applied: header.log.number,
             proven_last: None,
         },
         (None, None) => Base::nothing(replay.is_some()),
@@ -162,6 +172,8 @@ struct Base {
     head: u64,
     epoch: u64,
     log: LogHead,
+    /// The last event that the state has in it already, logged or not: an older one must not undo a newer.
+    applied: u64,
     /// The last event there ever was, if that is proven.
     proven_last: Option<u64>,
 }
@@ -180,6 +192,7 @@ impl Base {
             head: 0,
             epoch: 0,
             log,
+            applied: 0,
             proven_last: None,
         }
     }
@@ -200,10 +213,11 @@ fn finish(
     let walk = walk_log(paths, base.log, |entry| {
         // Commit numbers must not go back below what the log has seen, replayed or not (L12).
         head = head.max(entry.head);
-        let Some(replay) = &mut replay else {
+        let is_in = entry.number <= base.applied;
+        let Some(replay) = replay.as_mut().filter(|_| !is_in) else {
             return Ok(());
         };
-        let writes = replay(&entry).map_err(|detail| {
+        let writes = replay(&entry, &base.state).map_err(|detail| {
             let detail = format!("entry {} cannot be replayed: {detail}", entry.number);
             JournalError::corrupt(&paths.usage, detail)
         })?;

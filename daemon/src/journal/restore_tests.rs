@@ -58,7 +58,7 @@ fn a_restore_that_replays_the_whole_log_is_complete() {
     backup_stopped(state.path(), &copy, &SledOptions::default()).unwrap();
     filled(state.path(), 5);
     let mut numbers = Vec::new();
-    let mut replay = |entry: &Entry| {
+    let mut replay = |entry: &Entry, _: &Live| {
         numbers.push(entry.number);
         Ok(vec![Write {
             key: b"replayed".to_vec(),
@@ -157,7 +157,7 @@ fn a_repair_without_a_store_uses_the_snapshot_then_the_log_then_nothing() {
     assert_eq!(load_all(state.path()).unwrap(), then);
 
     let state = broken();
-    let mut replay = |entry: &Entry| {
+    let mut replay = |entry: &Entry, _: &Live| {
         Ok(vec![Write {
             key: entry.body.clone(),
             value: Some(Vec::new()),
@@ -218,7 +218,7 @@ fn a_repair_of_a_store_that_went_back_replays_what_its_log_has_more() {
     fs::remove_dir_all(state.path().join("store")).unwrap();
     copy_tree(aside.path(), &state.path().join("store"));
     let mut numbers = Vec::new();
-    let mut replay = |entry: &Entry| {
+    let mut replay = |entry: &Entry, _: &Live| {
         numbers.push(entry.number);
         Ok(Vec::new())
     };
@@ -234,6 +234,60 @@ fn a_repair_of_a_store_that_went_back_replays_what_its_log_has_more() {
     assert_eq!((rebuilt.head, rebuilt.restored.copy_head), (10, 5));
     load_all(state.path()).unwrap();
     whole_log(state.path(), 20);
+}
+
+/// A store that went back may be older than the backup that is at hand.
+#[test]
+fn a_repair_goes_on_from_the_newer_one_of_store_and_snapshot() {
+    let (state, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    filled(state.path(), 3);
+    copy_tree(&state.path().join("store"), &copies.path().join("old"));
+    let expected = filled(state.path(), 4);
+    let copy = copies.path().join("copy");
+    backup_stopped(state.path(), &copy, &SledOptions::default()).unwrap();
+    fs::remove_dir_all(state.path().join("store")).unwrap();
+    copy_tree(&copies.path().join("old"), &state.path().join("store"));
+    let options = SledOptions::default();
+    let rebuilt = repair(state.path(), Some(&copy), 0, None, &options).unwrap();
+    assert_eq!(rebuilt.restored.copy_head, 7);
+    assert_eq!(load_all(state.path()).unwrap(), expected);
+}
+
+/// What the outbox has not brought to the log is in the store: an entry before it must not undo it.
+#[test]
+fn a_repair_plays_nothing_that_the_store_has_in_it() {
+    let (live, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut expected = filled(live.path(), 5);
+    let mut journal = SledJournal::open(live.path(), &SledOptions::default()).unwrap();
+    let epoch = journal.acquire(0).unwrap();
+    let batch = Batch {
+        writes: vec![Write {
+            key: b"last".to_vec(),
+            value: Some(b"word".to_vec()),
+        }],
+        events: vec![Event { body: vec![1] }],
+        wait_for_log: true,
+        ..Batch::default()
+    };
+    journal.commit(epoch, 6, &batch).unwrap();
+    expected.insert(b"last".to_vec(), b"word".to_vec());
+    // The entry is in the log, and the store does not know that yet.
+    copy_tree(live.path(), state.path());
+    let mut played = Vec::new();
+    let mut replay = |entry: &Entry, _: &Live| {
+        played.push(entry.number);
+        Ok(Vec::new())
+    };
+    repair(
+        state.path(),
+        None,
+        0,
+        Some(&mut replay),
+        &SledOptions::default(),
+    )
+    .unwrap();
+    assert_eq!(played, Vec::<u64>::new());
+    assert_eq!(load_all(state.path()).unwrap(), expected);
 }
 
 #[test]

@@ -1,14 +1,11 @@
 //! What is left of a store and its log, for the verbs that rebuild one. It changes neither.
 
-use std::collections::BTreeMap;
-
 use super::meta::Meta;
 use super::open::{self, Format};
 use super::{JournalError, SnapshotHeader, StorePaths, backup};
 use crate::usage::{Entry, LogHead, Reader, UsageError};
 
-/// Live state by key.
-pub(super) type State = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(super) use super::restore::Live as State;
 
 /// Everything a store holds.
 pub(super) struct Contents {

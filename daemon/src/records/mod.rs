@@ -20,6 +20,10 @@ use usher_protocol::{
 
 use crate::journal::{self, Write};
 
+mod replay;
+
+pub use replay::{Played, Replay};
+
 /// The version of every value and body written by this build (S7).
 pub const RECORD_VERSION: u8 = 1;
 
@@ -138,8 +142,8 @@ pub fn read_event(bytes: &[u8]) -> Result<Event, CodecError> {
     }
 }
 
-/// What replaying `event` does to a restored store (L12): leases, and what stopped granting. Licenses
-/// come from the copy.
+/// What replaying `event` alone does to a restored store (L12): leases, and what stopped granting. Licenses
+/// and the mark take more than one event: [`Replay`] plays those as well.
 ///
 /// After any trouble since the copy, seats are held: how far that trouble's own hold had run is not history.
 ///
@@ -156,6 +160,7 @@ pub fn replay(event: &Event) -> Result<Option<Write>, CodecError> {
         What::ClientRemoved(client) => Record::DropClient(*client),
         What::Suspended(suspension) => Record::PutSuspension(suspension.clone()),
         What::Resumed(key) => Record::DropSuspension(key.clone()),
+        What::LicenseRemoved(id, _) => Record::DropLicense(id.clone()),
         What::Trouble(word) => Record::PutTrouble(Trouble {
             rolled_back: false,
             clone: word

@@ -189,6 +189,12 @@ fn events() -> Vec<What> {
         What::ClientAccepted(client()),
         What::ClientRemoved(client().client),
         What::Policy("2 rules".to_owned()),
+        What::LicenseText {
+            license: "acme-0001".parse().unwrap(),
+            piece: 1,
+            pieces: 2,
+            text: "[license]".to_owned(),
+        },
     ]
 }
 
@@ -337,6 +343,53 @@ fn no_two_suspensions_share_a_key() {
     bytes.sort();
     bytes.dedup();
     assert_eq!(bytes.len(), keys.len());
+}
+
+/// L12: with the log a restored state has every license as its installation left it, and the license time.
+#[test]
+fn replaying_a_licenses_text_gives_the_license_its_serial_its_root_and_the_mark() {
+    let license = testing::license(10, DurationMs::minutes(10));
+    let text = license.text();
+    let middle = text.floor_char_boundary(text.len() / 2);
+    let piece = |piece, text: &str| {
+        event(What::LicenseText {
+            license: license.id.clone(),
+            piece,
+            pieces: 2,
+            text: text.to_owned(),
+        })
+    };
+    let (first, second) = (piece(1, &text[..middle]), piece(2, &text[middle..]));
+    let mut live = journal::Live::new();
+    let mut log = Replay::default();
+    for event in [&first, &second] {
+        for write in log.play(event, &live).unwrap().writes {
+            live.insert(write.key, write.value.unwrap());
+        }
+    }
+    let live_records: Vec<_> = live
+        .iter()
+        .map(|(key, value)| read(key, value).unwrap())
+        .collect();
+    let has = |wanted: &dyn Fn(&Record) -> bool| live_records.iter().any(wanted);
+    assert!(has(
+        &|it| matches!(it, Record::PutLicense(it) if it.hash() == license.hash())
+    ));
+    assert!(has(
+        &|it| matches!(it, Record::PutSerial(it) if it.serial == license.serial)
+    ));
+    assert!(has(
+        &|it| matches!(it, Record::PutRoot(it) if it.root == license.root())
+    ));
+    assert!(has(&|it| matches!(it, Record::PutMark(it)
+        if it.license_time == second.license_time && it.issued_newest == license.issued)));
+    // The end alone is no license, and an edited text none that is believed.
+    let mut cut = Replay::default();
+    assert!(cut.play(&second, &live).unwrap().license.is_none());
+    let mut edited = Replay::default();
+    let changed = text[..middle].replacen("10", "11", 1);
+    edited.play(&piece(1, &changed), &live).unwrap();
+    assert!(changed == text[..middle] || edited.play(&second, &live).is_err());
 }
 
 /// L12: a log played on top is no proof that what an earlier trouble lost has come back.

@@ -101,6 +101,28 @@ fn t7_a_license_for_other_hosts_lends_nothing_and_says_so() {
 }
 
 #[test]
+fn t4_a_license_for_another_site_key_lends_nothing_and_says_so() {
+    let mut world = World::with_seats(2);
+    let lease = world.checkout(10, 1).unwrap().lease;
+    // The key file was damaged, or lost and made anew.
+    let life = Life {
+        site: PublicKey::from(&key(9)),
+        epoch: Epoch(world.life.epoch.0 + 1),
+        ..world.life
+    };
+    world.restart_as(life);
+    let Ok(Answer::Licenses(views)) = world.admin(AdminAsk::Licenses) else {
+        panic!("no list");
+    };
+    assert!(views[0].idle_because.as_ref().unwrap().contains("site.key"));
+    refused(world.checkout(10, 2), RefusalCode::NoLicense);
+    refused(
+        world.renew(10, &lease, 1, link(1, 2)),
+        RefusalCode::NoLicense,
+    );
+}
+
+#[test]
 fn t7_a_revocation_is_kept_for_ever_and_judges_installed_licenses() {
     let mut world = World::with_seats(2);
     let lease = world.checkout(10, 1).unwrap().lease;

@@ -70,6 +70,16 @@ impl Vendors {
                 license: text(license),
                 serial,
             },
+            What::LicenseText {
+                license,
+                piece,
+                pieces,
+                ..
+            } => WhatReport::LicenseText {
+                license: text(license),
+                piece,
+                pieces,
+            },
             What::LicenseRemoved(license, serial) => WhatReport::LicenseRemoved {
                 license: text(license),
                 serial,
@@ -200,6 +210,11 @@ enum WhatReport {
         license: String,
         serial: u64,
     },
+    LicenseText {
+        license: String,
+        piece: u32,
+        pieces: u32,
+    },
     LicenseRemoved {
         license: String,
         serial: u64,
@@ -322,6 +337,11 @@ impl fmt::Display for WhatReport {
             Self::LicenseInstalled { license, serial } => {
                 write!(f, "installed license {license}, serial {serial}")
             }
+            Self::LicenseText {
+                license,
+                piece,
+                pieces,
+            } => write!(f, "text of license {license}, piece {piece} of {pieces}"),
             Self::LicenseRemoved { license, serial } => {
                 write!(f, "removed license {license}, serial {serial}")
             }
