@@ -366,6 +366,24 @@ fn leftovers_of_a_crash_do_not_stop_the_start() {
     assert!(state.path().join("store.initialized").exists());
 }
 
+/// S3: a full disk or a crash in the very first start leaves nothing that an administrator has to see to.
+#[test]
+fn a_first_start_that_was_cut_short_is_made_anew_and_no_other() {
+    for torn in [&b"half a confi"[..], b""] {
+        let state = tempfile::tempdir().unwrap();
+        fs::create_dir(state.path().join("store")).unwrap();
+        fs::write(state.path().join("store/conf"), torn).unwrap();
+        fs::write(state.path().join("store/db"), b"").unwrap();
+        assert_eq!(load_all(state.path()).unwrap(), BTreeMap::new());
+        filled(state.path(), 3);
+        // With a log it has a past, marker or not.
+        fs::write(state.path().join("store/conf"), b"half a confi").unwrap();
+        fs::remove_file(state.path().join("store.initialized")).unwrap();
+        let error = load_all(state.path()).unwrap_err().to_string();
+        assert!(error.contains("`usherd repair`"), "{error}");
+    }
+}
+
 fn writer(state: &Path, before: &str) -> Child {
     let script =
         format!("{before} exec \"$0\" --exact journal::crash_tests::writer_child --nocapture");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::frame::{META_KEY, STORE_VERSION};
 use super::meta::{self, Meta};
-use super::store::{Fault, Store, guarded, read_witness};
+use super::store::{Database, Fault, Store, guarded, read_witness};
 use super::{JournalError, SnapshotHeader, StorePaths, backup, files};
 
 /// The version of stored records, and how an older one becomes this one (S7).
@@ -49,7 +49,14 @@ pub(super) fn open_any(paths: &StorePaths, format: &Format) -> Result<Store, Jou
         return Err(lost(paths));
     }
     remove_unfinished_snapshots(&paths.store)?;
-    let db = open_sled(&paths.store)?;
+    let db = match open_sled(&paths.store) {
+        // A first start that a crash or a full disk cut short: it came as far as no log, so it has promised nothing.
+        Err(JournalError::Corrupt { .. }) if !was_made && !paths.usage.exists() => {
+            fs::remove_dir_all(&paths.store).map_err(JournalError::io("remove", &paths.store))?;
+            open_sled(&paths.store)?
+        }
+        other => other?,
+    };
     let Some(bytes) = guarded(&paths.store, || Ok(db.get(META_KEY)?))? else {
         let is_empty = guarded(&paths.store, || Ok(db.is_empty()))?;
         if was_made || !is_empty {
@@ -89,7 +96,7 @@ pub(super) fn mark(paths: &StorePaths) -> Result<(), JournalError> {
 
 fn create(
     paths: &StorePaths,
-    db: sled::Db,
+    db: Database,
     version: u8,
     meta: Meta,
 ) -> Result<Store, JournalError> {
@@ -118,9 +125,9 @@ fn remove_unfinished_snapshots(store: &Path) -> Result<(), JournalError> {
     Ok(())
 }
 
-fn open_sled(store: &Path) -> Result<sled::Db, JournalError> {
+fn open_sled(store: &Path) -> Result<Database, JournalError> {
     files::create_directory(store)?;
-    match try_sled(store) {
+    let opened = match try_sled(store) {
         Ok(Err(sled::Error::Corruption { .. })) => {
             // sled can rebuild its snapshot from its log: the log alone decides.
             for path in snapshots(store)? {
@@ -130,7 +137,8 @@ fn open_sled(store: &Path) -> Result<sled::Db, JournalError> {
             guarded(store, || Ok(try_sled(store).map_err(|()| unreadable())??))
         }
         other => guarded(store, || Ok(other.map_err(|()| unreadable())??)),
-    }
+    };
+    opened.map(Database::new)
 }
 
 /// `Err` when sled panicked.

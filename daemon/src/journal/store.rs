@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Deref;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -18,9 +19,38 @@ pub(super) struct Store {
     pub(super) paths: StorePaths,
     pub(super) meta: Meta,
     version: u8,
-    db: sled::Db,
+    db: Database,
     db_file: File,
     witness: File,
+}
+
+/// sled's handle. sled syncs once more when the last one goes, and panics where that fails: what had
+/// failed before is said already, and must not be lost with its thread (L13).
+pub(super) struct Database(Option<sled::Db>);
+
+impl Database {
+    pub(super) fn new(db: sled::Db) -> Self {
+        Self(Some(db))
+    }
+}
+
+impl Deref for Database {
+    type Target = sled::Db;
+
+    fn deref(&self) -> &sled::Db {
+        match &self.0 {
+            Some(db) => db,
+            None => unreachable!("only its end takes it"),
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let db = self.0.take();
+        // Nothing waits for this sync: each step has made its own.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
+    }
 }
 
 /// What one durable step changes besides the journal's own numbers.
@@ -36,7 +66,7 @@ impl Store {
     /// Takes an opened database whose numbers are `meta`.
     pub(super) fn new(
         paths: &StorePaths,
-        db: sled::Db,
+        db: Database,
         version: u8,
         meta: Meta,
     ) -> Result<Self, JournalError> {
