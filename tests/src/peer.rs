@@ -16,6 +16,7 @@ use usher_protocol::documents::lease::Lease;
 use usher_protocol::documents::vendor::VendorKey;
 use usher_protocol::ids::{Fingerprint, Nonce, Token};
 use usher_protocol::refusal::{Refusal, RefusalCode};
+use usher_protocol::time::DurationMs;
 use usher_protocol::wire::{
     Attach, Checkout, ClientFrame, Environment, Grant, Hello, Holder, Link, Release, Renew, Reply,
     Request, ServerFrame, Welcome,
@@ -75,6 +76,19 @@ impl Peer {
         Self::greeted(address, key, root).await.0
     }
 
+    /// As [`Peer::welcomed`]; none where the daemon is gone, or goes meanwhile.
+    pub async fn try_welcomed(
+        address: SocketAddr,
+        key: &SigningKey,
+        root: Fingerprint,
+    ) -> Option<Self> {
+        let mut peer = Self::connect(address, key).await?;
+        let hello = hello(root).encode().unwrap();
+        peer.send.write_all(&hello).await.ok()?;
+        let welcomed = matches!(peer.next().await?, ServerFrame::Welcome(_));
+        welcomed.then_some(peer)
+    }
+
     /// As [`Peer::welcomed`], with the `Welcome`.
     pub async fn greeted(
         address: SocketAddr,
@@ -120,8 +134,13 @@ impl Peer {
 
     /// Asks for a seat; none when the daemon is gone.
     pub async fn try_checkout(&mut self, seat: Checkout) -> Option<Reply> {
+        self.try_ask(Request::Checkout(seat)).await
+    }
+
+    /// Asks and waits for the answer; none when the daemon is gone before it.
+    pub async fn try_ask(&mut self, request: Request) -> Option<Reply> {
         self.number += 1;
-        let frame = ClientFrame::Request(self.number, Request::Checkout(seat));
+        let frame = ClientFrame::Request(self.number, request);
         self.send.write_all(&frame.encode().unwrap()).await.ok()?;
         loop {
             match self.next().await? {
@@ -276,14 +295,20 @@ impl Held {
 
     /// What renews it.
     pub fn renewal(&self) -> Request {
+        self.renewing(None).0
+    }
+
+    /// What renews it, with a wish for this length, and its link.
+    pub fn renewing(&self, length_ms: Option<DurationMs>) -> (Request, Link) {
         let link = self.step();
-        Request::Renew(Renew {
+        let renew = Request::Renew(Renew {
             idle_ms: None,
             lease: self.lease.id,
             nonce: self.nonce,
             link,
-            length_ms: None,
-        })
+            length_ms,
+        });
+        (renew, link)
     }
 
     fn step(&self) -> Link {
@@ -293,7 +318,8 @@ impl Held {
         }
     }
 
-    fn take(&mut self, grant: Grant, link: Link) {
+    /// Goes on with what came to a renewal or an attachment of this link.
+    pub fn take(&mut self, grant: Grant, link: Link) {
         let lease = lease_of(&grant);
         assert_eq!(lease.id, self.lease.id);
         (self.grant, self.lease, self.token) = (grant, lease, link.next);

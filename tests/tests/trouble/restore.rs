@@ -1,1 +1,324 @@
-//! Backup, restore and repair, drilled (S6, L12).
+//! `usherd backup`, `restore` and `repair` drilled under load, with borrows: whatever is left of a site, its holders come
+//! back to what they hold, and no seat is believed to be held twice (S6, L10, L12).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+use usher_tests::daemon::Daemon;
+use usher_tests::peer;
+use usher_tests::proof::{Dice, seeds, tell};
+
+use self::book::{Book, POOLS};
+use self::desk::Desk;
+use crate::storage::ground::{Ground, State, said, side_by_side};
+
+mod book;
+mod desk;
+
+/// What is left of the site when the backup is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// Everything; somebody wants to go back all the same.
+    All,
+    /// Everything, as a power cut leaves it.
+    AllAfterKill,
+    /// The usage log, no store.
+    Log,
+    /// The usage log without its end, no store.
+    LogCut,
+    /// The store, no usage log.
+    Store,
+    /// The site key alone: a new machine.
+    Key,
+    /// A store that cannot be read, and the log: `usherd repair` with the backup.
+    BrokenStore,
+}
+
+#[derive(Default)]
+struct Drilled {
+    left: Option<Left>,
+    acknowledged: u64,
+    borrows: u64,
+    /// Of an acknowledged lease whose right runs, and that was not taken back.
+    lost: Vec<String>,
+    double: Vec<String>,
+    faults: Vec<String>,
+}
+
+#[test]
+fn l12_a_hundred_restores_under_load_lend_no_seat_twice() {
+    let ground = Ground::new(&POOLS.map(|pool| pool.terms), &POOLS.map(|pool| pool.newer));
+    let drills = side_by_side(AT_ONCE, seeds(SHORT), |seed| drill(&ground, seed));
+    let sum = |count: fn(&Drilled) -> u64| drills.iter().map(count).sum::<u64>();
+    for left in EVERYTHING {
+        let times = drills.iter().filter(|it| it.left == Some(*left)).count();
+        println!("{left:?}: {times} drills");
+    }
+    tell(
+        "restore drills",
+        &[
+            ("restores and repairs", drills.len() as u64),
+            (
+                "of them with the whole usage log",
+                sum(|it| u64::from(it.left.is_some_and(Left::is_whole))),
+            ),
+            ("acknowledged leases", sum(|it| it.acknowledged)),
+            ("of them borrows", sum(|it| it.borrows)),
+            ("acknowledged leases lost", sum(|it| it.lost.len() as u64)),
+            ("double uses", sum(|it| it.double.len() as u64)),
+            ("other faults", sum(|it| it.faults.len() as u64)),
+        ],
+    );
+    let faults: Vec<_> = drills
+        .iter()
+        .flat_map(|it| it.lost.iter().chain(&it.double).chain(&it.faults))
+        .collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+fn drill(ground: &Ground, seed: u64) -> Drilled {
+    let mut dice = Dice::new(seed);
+    let left = EVERYTHING[usize::try_from(seed % EVERYTHING.len() as u64).unwrap()];
+    let newer = dice.permille(500);
+    let (state, book, runtime) = (ground.state(), Arc::<Book>::default(), peer::runtime());
+    let mut daemon = ground.daemon(&state);
+    daemon.start_again();
+    daemon.install(&ground.license);
+    let mut site = Site {
+        ground,
+        daemon,
+        state,
+        runtime: &runtime,
+    };
+    let desks = (1..=DESKS)
+        .map(|number| Desk::new(number, ground.root, Arc::clone(&book), dice.roll()))
+        .collect();
+
+    let backup = site.backup_name();
+    let (desks, made) = site.work(desks, OPERATIONS, |daemon| {
+        thread::sleep(Duration::from_millis(20));
+        said(
+            &daemon
+                .admin(&["backup", backup.to_str().unwrap()])
+                .output()
+                .unwrap(),
+        )
+    });
+    let mut faults = Vec::new();
+    if !backup.is_file() {
+        faults.push(format!("no backup: {made}"));
+    }
+    let (desks, ()) = site.work(desks, OPERATIONS, |daemon| {
+        if newer {
+            daemon.install(&ground.newer);
+        }
+    });
+    site.lose(left, &mut dice);
+    let words = site.rebuild(left, &backup);
+    if left.is_whole() != words.contains("nothing was lost") {
+        faults.push(format!("{left:?}: {words}"));
+    }
+    site.daemon.start_again();
+    if newer && left.has_log() && left != Left::LogCut && site.serial() != 2 {
+        faults.push(format!("{left:?}: the newer license is not back: {words}"));
+    }
+    if newer && site.serial() != 2 {
+        // As the words of the restore ask for.
+        site.daemon.install(&ground.newer);
+    }
+    let is_held = site.status().contains("holding");
+    if is_held == left.is_whole() {
+        faults.push(format!("{left:?}: held: {is_held}\n{}", site.status()));
+    }
+    let (desks, ()) = site.come_back(desks);
+    let mut lost: Vec<String> = desks.iter().flat_map(Desk::lost).collect();
+    lost.extend(site.unknown(&book.borrowed()));
+    // Newcomers ask all the time, until seats are lent again and some have changed hands.
+    let (mut desks, ()) = site.work(desks, OPERATIONS, |_| ());
+    for _ in 0..HOLD_ROUNDS_MAX {
+        if !site.status().contains("holding") {
+            break;
+        }
+        desks = site.work(desks, OPERATIONS, |_| ()).0;
+    }
+    if site.status().contains("holding") {
+        faults.push(format!(
+            "{left:?}: the hold does not end\n{}",
+            site.status()
+        ));
+    }
+    let _ = site.work(desks, OPERATIONS, |_| ());
+    let verified = site.daemon.ask(&["usage", "verify"]);
+    if !verified.starts_with("✓ ") {
+        faults.push(verified);
+    }
+    let _ = fs::remove_file(backup);
+    let about = |fault: String| format!("seed {seed}, {left:?}, newer license {newer}: {fault}");
+    let named = |faults: Vec<String>| faults.into_iter().map(about).collect();
+    Drilled {
+        left: Some(left),
+        acknowledged: book.acknowledged(),
+        borrows: book.borrowed().len() as u64,
+        lost: named(lost),
+        double: named(book.double_uses()),
+        faults: named(faults),
+    }
+}
+
+/// A site that is drilled.
+struct Site<'a> {
+    ground: &'a Ground,
+    daemon: Daemon,
+    state: State,
+    runtime: &'a Runtime,
+}
+
+impl Site<'_> {
+    /// Everybody works; meanwhile something else is done.
+    fn work<T>(
+        &self,
+        desks: Vec<Desk>,
+        operations: u32,
+        meanwhile: impl FnOnce(&Daemon) -> T,
+    ) -> (Vec<Desk>, T) {
+        let mut working = JoinSet::new();
+        let address = self.daemon.address();
+        let _inside = self.runtime.enter();
+        for mut desk in desks {
+            working.spawn(async move {
+                desk.work(address, operations).await;
+                desk
+            });
+        }
+        let done = meanwhile(&self.daemon);
+        (self.runtime.block_on(working.join_all()), done)
+    }
+
+    /// All holders show what they hold.
+    fn come_back(&self, desks: Vec<Desk>) -> (Vec<Desk>, ()) {
+        let mut coming = JoinSet::new();
+        let address = self.daemon.address();
+        let _inside = self.runtime.enter();
+        for mut desk in desks {
+            coming.spawn(async move {
+                desk.come_back(address).await;
+                desk
+            });
+        }
+        (self.runtime.block_on(coming.join_all()), ())
+    }
+
+    fn lose(&mut self, left: Left, dice: &mut Dice) {
+        if left == Left::All {
+            assert!(self.daemon.terminate().success());
+        } else {
+            self.daemon.kill();
+        }
+        let (store, usage) = (self.state.0.join("store"), self.state.0.join("usage"));
+        match left {
+            Left::All | Left::AllAfterKill => {}
+            Left::Log => fs::remove_dir_all(store).unwrap(),
+            Left::LogCut => {
+                fs::remove_dir_all(store).unwrap();
+                let last = segments(&usage).pop().unwrap();
+                let length = fs::metadata(&last).unwrap().len();
+                let file = fs::File::options().write(true).open(last).unwrap();
+                file.set_len(60 + dice.below(length - 60)).unwrap();
+            }
+            Left::Store => fs::remove_dir_all(usage).unwrap(),
+            Left::Key => {
+                for entry in fs::read_dir(&self.state.0).unwrap().flatten() {
+                    let path = entry.path();
+                    if path.is_dir() {
+                        fs::remove_dir_all(path).unwrap();
+                    } else if entry.file_name() != "site.key" {
+                        fs::remove_file(path).unwrap();
+                    }
+                }
+            }
+            Left::BrokenStore => {
+                let db = fs::File::options()
+                    .write(true)
+                    .open(store.join("db"))
+                    .unwrap();
+                db.set_len(dice.below(2000)).unwrap();
+            }
+        }
+    }
+
+    fn rebuild(&self, left: Left, backup: &Path) -> String {
+        let backup = backup.to_str().unwrap();
+        match left {
+            Left::BrokenStore => self.daemon.ask(&["repair", "--yes", "--backup", backup]),
+            _ => self.daemon.ask(&["restore", "--yes", backup]),
+        }
+    }
+
+    fn backup_name(&self) -> PathBuf {
+        let name = format!("{}.snapshot", self.daemon.address().port());
+        self.ground.station.home().join(name)
+    }
+
+    fn serial(&self) -> u64 {
+        let list = self.daemon.ask(&["license", "list", "--json"]);
+        let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+        list[0]["serial"].as_u64().unwrap_or(0)
+    }
+
+    fn status(&self) -> String {
+        self.daemon.ask(&["status"])
+    }
+
+    /// Leases that are out and that the daemon does not know.
+    fn unknown(&self, out: &BTreeSet<String>) -> Vec<String> {
+        let list = self.daemon.ask(&["leases", "--json"]);
+        let list: Vec<serde_json::Value> = serde_json::from_str(&list).unwrap();
+        let known: BTreeSet<_> = list.iter().filter_map(|it| it["id"].as_str()).collect();
+        let unknown = out.iter().filter(|id| !known.contains(id.as_str()));
+        unknown
+            .map(|id| format!("the borrowed lease {id} is not known again"))
+            .collect()
+    }
+}
+
+impl Left {
+    /// Nothing can have been lost, and that can be proved.
+    fn is_whole(self) -> bool {
+        matches!(self, Self::All | Self::AllAfterKill)
+    }
+
+    fn has_log(self) -> bool {
+        !matches!(self, Self::Store | Self::Key)
+    }
+}
+
+fn segments(usage: &Path) -> Vec<PathBuf> {
+    let mut segments: Vec<_> = fs::read_dir(usage)
+        .unwrap()
+        .flatten()
+        .map(|it| it.path())
+        .collect();
+    segments.sort();
+    segments
+}
+
+const EVERYTHING: &[Left] = &[
+    Left::All,
+    Left::AllAfterKill,
+    Left::Log,
+    Left::LogCut,
+    Left::Store,
+    Left::Key,
+    Left::BrokenStore,
+];
+const SHORT: u64 = 100;
+const AT_ONCE: usize = 6;
+const DESKS: u8 = 4;
+const OPERATIONS: u32 = 12;
+const HOLD_ROUNDS_MAX: u32 = 400;
