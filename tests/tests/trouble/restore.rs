@@ -47,6 +47,8 @@ struct Drilled {
     borrows: u64,
     /// Of an acknowledged lease whose right runs, and that was not taken back.
     lost: Vec<String>,
+    /// Taken back, and not renewed for now: what the copy still has out makes too many.
+    crowded: u64,
     double: Vec<String>,
     faults: Vec<String>,
 }
@@ -70,6 +72,7 @@ fn l12_a_hundred_restores_under_load_lend_no_seat_twice() {
             ),
             ("acknowledged leases", sum(|it| it.acknowledged)),
             ("of them borrows", sum(|it| it.borrows)),
+            ("not renewed, as too many are out", sum(|it| it.crowded)),
             ("acknowledged leases lost", sum(|it| it.lost.len() as u64)),
             ("double uses", sum(|it| it.double.len() as u64)),
             ("other faults", sum(|it| it.faults.len() as u64)),
@@ -138,6 +141,11 @@ fn drill(ground: &Ground, seed: u64) -> Drilled {
     }
     let (desks, ()) = site.come_back(desks);
     let mut lost: Vec<String> = desks.iter().flat_map(Desk::lost).collect();
+    let crowded: Vec<String> = desks.iter().flat_map(Desk::crowded).collect();
+    let refused = crowded.len() as u64;
+    if left.is_whole() {
+        lost.extend(crowded);
+    }
     lost.extend(site.unknown(&book.borrowed()));
     // Newcomers ask all the time, until seats are lent again and some have changed hands.
     let (mut desks, ()) = site.work(desks, OPERATIONS, |_| ());
@@ -166,6 +174,7 @@ fn drill(ground: &Ground, seed: u64) -> Drilled {
         acknowledged: book.acknowledged(),
         borrows: book.borrowed().len() as u64,
         lost: named(lost),
+        crowded: refused,
         double: named(book.double_uses()),
         faults: named(faults),
     }

@@ -21,6 +21,7 @@ pub(super) struct Desk {
     dice: Dice,
     has: Vec<Has>,
     lost: Vec<String>,
+    crowded: Vec<String>,
 }
 
 /// A lease at this desk.
@@ -40,6 +41,7 @@ impl Desk {
             dice: Dice::new(seed),
             has: Vec::new(),
             lost: Vec::new(),
+            crowded: Vec::new(),
         }
     }
 
@@ -75,6 +77,12 @@ impl Desk {
                 }
                 Reply::Refused(no)
                     if has.held.lease.borrowed && no.code.name() == "lease-borrowed" => {}
+                // It counts, and so does what was given back since the copy: too many for now (L7).
+                Reply::Refused(no) if no.code.name() == "overcommitted" => {
+                    self.crowded
+                        .push(format!("lease {}: {no:?}", has.held.lease.id));
+                    has.forgotten = true;
+                }
                 other => {
                     // An answer that comes after the end of the right may say so.
                     if self.book.is_believed(has.place, boot()) {
@@ -91,6 +99,11 @@ impl Desk {
     /// What should have been taken back and was not.
     pub(super) fn lost(&self) -> Vec<String> {
         self.lost.clone()
+    }
+
+    /// What counts again and is not renewed, as leases that were given back count as well.
+    pub(super) fn crowded(&self) -> Vec<String> {
+        self.crowded.clone()
     }
 
     /// One thing; none when the daemon is gone.

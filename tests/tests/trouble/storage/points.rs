@@ -2,6 +2,7 @@
 //! acknowledged after it, and the next start has everything that was acknowledged (L13, S4).
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use usher_tests::proof::{Dice, seeds, tell};
@@ -167,7 +168,14 @@ fn tried(ground: &Ground, seed: u64, point: &Point) -> Outcome {
     // An error that comes with the very end shows there.
     let status = match (started, &failed) {
         (false, _) => None,
-        (true, Some(_)) if !whole => Some(daemon.wait()),
+        (true, Some(call)) if !whole && !may_go_on(&call.path) => {
+            let ended = catch_unwind(AssertUnwindSafe(|| daemon.wait()));
+            if ended.is_err() {
+                faults.push("it does not end".to_owned());
+                daemon.kill();
+            }
+            ended.ok()
+        }
         (true, _) => Some(daemon.terminate()),
     };
     let failed = failed.or_else(|| shim.calls().into_iter().find(|call| call.failed));
