@@ -29,13 +29,17 @@ impl Ticket {
 impl World {
     /// Asks the daemon; the answer comes in its time, if it comes.
     pub fn admin(&mut self, ask: AdminAsk) -> Ticket {
-        self.figures.admin_asks += 1;
-        let ticket = Ticket(self.figures.admin_asks);
+        let ticket = self.ticket();
         self.enqueue(Some(To::Admin(ticket)), |waiter| match waiter {
             Some(waiter) => Question::Admin("root(0)".to_owned(), ask, waiter),
             None => Question::Tick,
         });
         ticket
+    }
+
+    pub(crate) fn ticket(&mut self) -> Ticket {
+        self.figures.admin_asks += 1;
+        Ticket(self.figures.admin_asks)
     }
 
     /// The answer to a question, once it came.

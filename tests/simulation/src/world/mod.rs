@@ -4,6 +4,7 @@
 mod admin;
 mod calm;
 mod chance;
+mod hand;
 mod link;
 mod network;
 mod power;
@@ -17,7 +18,7 @@ pub use station::{SeatId, Wish};
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
 };
 
 use usher_protocol::time::{DurationMs, Now};
@@ -58,6 +59,8 @@ pub struct World {
     scheduled: u64,
     /// Backups taken so far.
     pub(crate) copies: Vec<Copy>,
+    /// Stations to which nothing comes through.
+    pub(crate) deaf: BTreeSet<usize>,
 }
 
 /// Something that will happen.
@@ -134,6 +137,7 @@ impl World {
             queue: BinaryHeap::new(),
             scheduled: 0,
             copies: Vec::new(),
+            deaf: BTreeSet::new(),
             knobs,
         };
         world.start_server();

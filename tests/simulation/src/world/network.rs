@@ -70,7 +70,9 @@ impl World {
         };
         self.figures.messages += 1;
         let is_lossy = self.is_restless;
+        let is_deaf = !to_server && self.deaf.contains(&station);
         if self.stations[station].is_blocked
+            || is_deaf
             || is_lossy && self.dice.permille(self.knobs.network.loss_permille)
         {
             self.figures.lost += 1;

@@ -1,0 +1,163 @@
+//! A store that knows less than it knew, and a license that came back (L12, T7).
+
+use super::*;
+use usher_protocol::{
+    documents::lease::Lease,
+    ids::{Nonce, Token},
+    wire::Link,
+};
+use usher_simulation::Crash;
+
+const LEASE: DurationMs = DurationMs::minutes(10);
+const BORROWED: DurationMs = DurationMs::days(7);
+const BORROWED_MAX: DurationMs = DurationMs::days(10);
+
+/// The server's machine is reverted to a snapshot taken before eight of its ten seats were borrowed. Nobody
+/// can know before a lease is shown that the store does not know; from then on nothing is granted until
+/// an administrator says so, and then the seats that may be at home stay there (L12).
+#[test]
+fn l12_a_machine_is_reverted_to_a_snapshot_before_eight_of_ten_seats_were_borrowed() {
+    let mut knobs = knobs(10, LEASE);
+    knobs.stations = 12;
+    knobs.terms.borrow_ms_max = BORROWED_MAX;
+    let mut world = World::new(1, knobs);
+    let image = world.image();
+    let borrowed: Vec<Lease> = (0..8).map(|station| borrow(&mut world, station)).collect();
+    let online = [held(&mut world, 8), held(&mut world, 9)];
+    run(&mut world, DurationMs::minutes(1));
+    world.revert(&image);
+    // Who was on line shows its lease as soon as it is back.
+    assert!(comes(&mut world, LEASE, |it| it.life().is_some()));
+    run(&mut world, DurationMs::minutes(5));
+    let stopped = status(&mut world).stopped;
+    assert!(
+        stopped
+            .iter()
+            .any(|it| it.contains("rolled-back") || it.contains("rollback")),
+        "{stopped:?}"
+    );
+    let newcomers = [world.check_out(10, &waits()), world.check_out(11, &waits())];
+    run(&mut world, DurationMs::hours(2));
+    assert!(
+        online.iter().all(|it| world.holds(*it)),
+        "who is known goes on"
+    );
+    assert!(newcomers.iter().all(|it| !world.holds(*it)));
+    world.admin(AdminAsk::AcceptRollback);
+    let newcomers = [world.check_out(10, &waits()), world.check_out(11, &waits())];
+    // One of the laptops comes home in between, and is known again.
+    let shown = &borrowed[3];
+    comes_home(&mut world, 3, shown);
+    let wall_end = borrowed.iter().map(|it| it.not_after).max().unwrap();
+    while world.server_now().wall < wall_end {
+        let out = 8 + holding(&world, &online) + holding(&world, &newcomers);
+        assert!(out <= 10, "{out} seats of ten are believed in");
+        run(&mut world, DurationMs::hours(1));
+    }
+    let home = DurationMs::days(4);
+    let all = |it: &World| newcomers.iter().all(|seat| it.holds(*seat));
+    assert!(comes(&mut world, home, all), "they wait for ever");
+}
+
+/// The same without anybody on line: the first laptop to come home tells.
+#[test]
+fn l12_a_laptop_that_comes_home_tells_that_the_store_went_back() {
+    let mut knobs = knobs(10, LEASE);
+    knobs.stations = 12;
+    knobs.terms.borrow_ms_max = BORROWED_MAX;
+    let mut world = World::new(2, knobs);
+    let image = world.image();
+    let borrowed: Vec<Lease> = (0..8).map(|station| borrow(&mut world, station)).collect();
+    world.revert(&image);
+    assert!(comes(&mut world, LEASE, |it| it.life().is_some()));
+    comes_home(&mut world, 0, &borrowed[0]);
+    let stopped = status(&mut world).stopped;
+    assert!(
+        stopped.iter().any(|it| it.contains("rollback")),
+        "{stopped:?}"
+    );
+    let newcomer = world.check_out(10, &waits());
+    run(&mut world, DurationMs::hours(2));
+    assert!(
+        !world.holds(newcomer),
+        "granted from a store that went back"
+    );
+}
+
+/// A license is replaced by a higher serial and removed; the old one, and the very one that was removed, are
+/// not taken again, not even by another life (T7).
+#[test]
+fn t7_an_old_serial_is_installed_again_after_a_removal() {
+    let mut world = world(1, 2, LEASE);
+    let first = held(&mut world, 0);
+    let serial = |serial, seats| Terms {
+        serial,
+        ..terms(seats, LEASE)
+    };
+    let ticket = world.install(&serial(2, 1));
+    assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+    let ticket = world.remove_license();
+    answer(&mut world, ticket);
+    for crash in [None, Some(Crash::Power)] {
+        if let Some(crash) = crash {
+            world.crash(crash);
+            run(&mut world, DurationMs::minutes(1));
+        }
+        for old in [serial(1, 2), serial(2, 1)] {
+            let ticket = world.install(&old);
+            let no = answer(&mut world, ticket);
+            assert!(
+                matches!(no, Answer::Refused(_)),
+                "serial {}: {no:?}",
+                old.serial
+            );
+        }
+    }
+    // Its lease runs to its end, is renewed no more, and nothing is lent.
+    let second = world.check_out(1, &waits());
+    run(&mut world, DurationMs::minutes(15));
+    assert!(!world.holds(first) && !world.holds(second));
+    let ticket = world.install(&serial(3, 1));
+    assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+    let third = world.check_out(1, &waits());
+    let all = [first, second, third];
+    assert!(comes(&mut world, LEASE, |it| holding(it, &all) == 1));
+}
+
+fn borrow(world: &mut World, station: usize) -> Lease {
+    let ticket = world.borrow(station, nonce(station), BORROWED);
+    match answer(world, ticket) {
+        Answer::Promised(promise) => promise.lease,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A borrowed lease is taken in, and not extended.
+fn comes_home(world: &mut World, station: usize, lease: &Lease) {
+    let ticket = world.show(station, lease, nonce(station), link(lease));
+    refused(answer(world, ticket), RefusalCode::LeaseBorrowed);
+    let ask = AdminAsk::Leases {
+        after: None,
+        count_max: 100,
+    };
+    let ticket = world.admin(ask);
+    let Answer::Leases(leases) = answer(world, ticket) else {
+        panic!("no leases");
+    };
+    assert!(leases.iter().any(|it| it.id == lease.id), "it is not known");
+}
+
+fn nonce(station: usize) -> Nonce {
+    Nonce([u8::try_from(station + 1).unwrap(); 16])
+}
+
+fn link(lease: &Lease) -> Link {
+    Link {
+        previous: lease.token,
+        next: Token([0xEE; 16]),
+    }
+}
+
+fn holding(world: &World, seats: &[SeatId]) -> usize {
+    seats.iter().filter(|it| world.holds(**it)).count()
+}
