@@ -106,7 +106,7 @@ impl Engine {
             Verdict::Wait(_) if checkout.wait && borrow.is_none() => {
                 self.stand_in_line(step, caller, alone, rank)
             }
-            Verdict::Wait(refusal) => Err(refusal),
+            Verdict::Wait(reasons) => Err(self.explain(step, &asker, &wish, &reasons)),
         }
     }
 

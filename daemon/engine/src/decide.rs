@@ -20,6 +20,7 @@ use crate::{
     api::Caller,
     checkout::check_seats,
     engine::Engine,
+    explain::Reasons,
     policy::Subject,
     pool::{FeatureKey, PoolIndex},
     queue::Rank,
@@ -91,8 +92,9 @@ impl Wish {
 pub(crate) enum Verdict {
     /// Seats of this pool.
     Seats(PoolIndex),
-    /// None now: the refusal for who does not wait, and what a waiter waits for.
-    Wait(Box<Refusal>),
+    /// None now, and each pool's reason: what a waiter waits for. For who does not wait,
+    /// [`Engine::explain`] makes a refusal of it, which costs more than to find it out.
+    Wait(Reasons),
 }
 
 impl Engine {
@@ -126,12 +128,18 @@ impl Engine {
         asker: &Asker<'_>,
         wish: &Wish,
     ) -> Result<Verdict, Box<Refusal>> {
-        match self.decide(step, asker, wish) {
-            Ok(Verdict::Wait(_)) => {}
-            Err(refusal) if refusal.code == RefusalCode::MaximumReached => {
-                self.reclaim_counted(step, asker, wish);
-            }
-            done => return done,
+        let first = self.decide(step, asker, wish);
+        let may_change = match &first {
+            Ok(Verdict::Wait(_)) => true,
+            Err(refusal) => refusal.code == RefusalCode::MaximumReached,
+            Ok(Verdict::Seats(_)) => false,
+        };
+        // With nothing over and nobody's turn come, the answer would be the same.
+        if !may_change || !(self.is_any_due(step) || self.queue.is_due()) {
+            return first;
+        }
+        if first.is_err() {
+            self.reclaim_counted(step, asker, wish);
         }
         let kept = self.reserved_for_others(asker, &wish.key);
         let kept: u64 = kept.iter().map(|(_, idle)| idle).sum();

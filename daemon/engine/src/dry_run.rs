@@ -59,10 +59,13 @@ impl Engine {
                 refusal: None,
                 detail: self.tell_grant(step, &asker, &wish, pool),
             },
-            Ok(Verdict::Wait(refusal)) => Explanation {
-                detail: self.tell_wait(&wish, &refusal),
-                refusal: Some(*refusal),
-            },
+            Ok(Verdict::Wait(reasons)) => {
+                let refusal = self.explain(step, &asker, &wish, &reasons);
+                Explanation {
+                    detail: self.tell_wait(&wish, &refusal),
+                    refusal: Some(*refusal),
+                }
+            }
             Err(refusal) => Explanation {
                 detail: "waiting would not help".to_owned(),
                 refusal: Some(*refusal),

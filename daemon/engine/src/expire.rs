@@ -71,6 +71,12 @@ impl Engine {
         silent.then(|| (entry.client, entry.pool, self.state.pool(entry.pool).out))
     }
 
+    /// Whether the deadline of any lease has passed.
+    pub(crate) fn is_any_due(&self, step: &Step) -> bool {
+        let first = self.state.deadlines.first();
+        first.is_some_and(|(deadline, _)| has_passed(deadline, step.now.boot))
+    }
+
     /// Whether its deadline has passed.
     pub(crate) fn is_due(&self, step: &Step, id: LeaseId) -> bool {
         let entry = self.state.leases.get(&id);

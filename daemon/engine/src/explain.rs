@@ -52,6 +52,19 @@ pub(crate) enum Why {
     Evicted,
 }
 
+impl Why {
+    /// Whether waiting helps: seats come back by themselves.
+    pub(crate) fn passes(self) -> bool {
+        matches!(
+            self,
+            Self::Overcommitted | Self::Full | Self::Reserved | Self::Behind
+        )
+    }
+}
+
+/// What keeps each pool of a feature from granting.
+pub(crate) type Reasons = Vec<(Why, PoolIndex)>;
+
 impl Engine {
     /// What closes a pool to everybody, or to this version.
     pub(crate) fn why_closed(

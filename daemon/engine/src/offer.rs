@@ -294,7 +294,7 @@ impl Engine {
         for checkout in checkouts {
             let asker = Asker::of(caller, &checkout.holder);
             let wish = Wish::of(caller.root, checkout, rank);
-            let no = match self.decide(step, &asker, &wish) {
+            let turn = match self.decide(step, &asker, &wish) {
                 Ok(Verdict::Seats(pool)) => {
                     let seats = self.seats_new_in(&asker, pool, checkout.seats);
                     // What lingers with it becomes part of its offer.
@@ -305,17 +305,14 @@ impl Engine {
                     kept.push(Kept { pool, line, seats });
                     continue;
                 }
-                Ok(Verdict::Wait(refusal)) | Err(refusal) => refusal,
+                Ok(Verdict::Wait(_)) => Turn::Blocked,
+                Err(no) => after(no),
             };
             self.unkeep(&kept);
             for taken in lingered {
                 self.put_lingering_back(taken);
             }
-            return match after(no.code) {
-                After::Wait => Turn::Blocked,
-                After::PassOver => Turn::PassedOver,
-                After::GoAway => Turn::Over(no),
-            };
+            return turn;
         }
         Turn::Room(kept)
     }
@@ -370,19 +367,13 @@ impl Engine {
 }
 
 /// What a "no" means for a waiter.
-enum After {
-    Wait,
-    PassOver,
-    GoAway,
-}
-
-fn after(code: RefusalCode) -> After {
-    match code {
+fn after(no: Box<Refusal>) -> Turn {
+    match no.code {
         // Its own seats, leases or time have to come first.
         RefusalCode::MaximumReached
         | RefusalCode::CoolingDown
         | RefusalCode::TooManyLeases
-        | RefusalCode::Evicted => After::PassOver,
+        | RefusalCode::Evicted => Turn::PassedOver,
         RefusalCode::UnknownFeature
         | RefusalCode::TooManySeats
         | RefusalCode::VersionNotServed
@@ -392,7 +383,7 @@ fn after(code: RefusalCode) -> After {
         | RefusalCode::Denied
         | RefusalCode::NotAdmitted
         | RefusalCode::NotEnrolled
-        | RefusalCode::BadRequest => After::GoAway,
-        _ => After::Wait,
+        | RefusalCode::BadRequest => Turn::Over(no),
+        _ => Turn::Blocked,
     }
 }

@@ -4,7 +4,7 @@
 //! It counts what others decided: seats out (`pool.rs`), seats reserved (`tally.rs`), who waits
 //! (`queue.rs`). It changes nothing.
 
-use usher_protocol::refusal::{Refusal, RefusalCode};
+use usher_protocol::refusal::Refusal;
 
 use crate::{
     decide::{Asker, Verdict, Wish},
@@ -39,11 +39,11 @@ impl Engine {
                 Some(why) => reasons.push((why, candidate.pool)),
             }
         }
-        let refusal = self.explain(step, asker, wish, &reasons);
-        if passes(refusal.code) {
-            Ok(Verdict::Wait(refusal))
+        let nearest = reasons.iter().map(|(why, _)| *why).max();
+        if nearest.is_some_and(Why::passes) {
+            Ok(Verdict::Wait(reasons))
         } else {
-            Err(refusal)
+            Err(self.explain(step, asker, wish, &reasons))
         }
     }
 
@@ -146,12 +146,4 @@ fn closes(pool: &Pool, share: &Share) -> Option<Why> {
 
 fn beyond(share: Option<&Share>, seats: u32) -> u32 {
     seats.saturating_sub(share.map_or(0, |share| share.sum().seats()))
-}
-
-/// Whether waiting helps: seats come back by themselves.
-fn passes(code: RefusalCode) -> bool {
-    matches!(
-        code,
-        RefusalCode::NoSeat | RefusalCode::Overcommitted | RefusalCode::Reserved
-    )
 }

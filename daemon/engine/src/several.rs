@@ -138,7 +138,7 @@ impl Engine {
         let wish = Wish::of(caller.root, checkout, rank);
         match self.decide_fresh(step, &asker, &wish)? {
             Verdict::Seats(pool) => promised(self.lend(step, caller, checkout, pool, waited_ms)),
-            Verdict::Wait(refusal) => Err(refusal),
+            Verdict::Wait(reasons) => Err(self.explain(step, &asker, &wish, &reasons)),
         }
     }
 
