@@ -26,7 +26,7 @@ impl LeaseEntry {
     /// Its holder, as the policy sees it.
     pub(crate) fn subject(&self) -> Subject<'_> {
         Subject {
-            client: self.client.fingerprint(),
+            client: self.client.into(),
             user: &self.holder.user,
             host: &self.holder.host,
             address: self.address,

@@ -52,9 +52,7 @@ impl<'a> Asker<'a> {
     /// As the policy sees it. A key that nobody has seen is in no list.
     pub(crate) fn subject(&self) -> Subject<'a> {
         Subject {
-            client: self
-                .client
-                .map_or(Fingerprint([0; 32]), |it| it.fingerprint()),
+            client: self.client.into(),
             user: &self.holder.user,
             host: &self.holder.host,
             address: self.address,

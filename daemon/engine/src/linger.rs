@@ -332,7 +332,7 @@ impl Engine {
         }
         let key = self.state.pool(pool).key.feature_key();
         let who = Subject {
-            client: client.fingerprint(),
+            client: (*client).into(),
             user,
             host: &seen.host,
             address: seen.address,

@@ -26,7 +26,7 @@ fn good(text: &str) -> Policy {
 
 fn subject<'a>(user: &'a str, host: &'a str) -> Subject<'a> {
     Subject {
-        client: Fingerprint([0xab; 32]),
+        client: Fingerprint([0xab; 32]).into(),
         user,
         host,
         address: Some(IpAddr::from([10, 1, 2, 3])),
@@ -130,7 +130,7 @@ fn every_word_means_what_the_engine_takes_it_for() {
     assert_eq!(barred.reason.as_deref(), Some("ask the lab"));
     assert_eq!(policy.admits(solver, &eve), Ok(()));
     let stranger = Subject {
-        client: Fingerprint([1; 32]),
+        client: Fingerprint([1; 32]).into(),
         address: None,
         ..subject("mallory", "x")
     };

@@ -25,7 +25,7 @@ pub use rules::{
 };
 use usher_protocol::{refusal::RuleRef, time::DurationMs};
 use who::Folded;
-pub use who::{Members, Named, PolicyGroup, Subject, Who, WhoError, client_key};
+pub use who::{Members, Named, PolicyGroup, Subject, SubjectKey, Who, WhoError, client_key};
 pub use words::Words;
 
 /// The administrator's policy. The default says nothing: everybody gets what the license gives.

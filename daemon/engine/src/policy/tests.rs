@@ -8,7 +8,7 @@ const SOLVER: &str = "acme/solver";
 
 fn subject<'a>(user: &'a str, host: &'a str) -> Subject<'a> {
     Subject {
-        client: Fingerprint([7; 32]),
+        client: Fingerprint([7; 32]).into(),
         user,
         host,
         address: Some("10.1.2.3".parse().unwrap()),
@@ -142,8 +142,12 @@ fn a_client_key_may_be_written_in_full() {
     };
     let mut who = subject("bob", "ws-1");
     assert!(policy.admits(SOLVER, &who).is_ok());
-    who.client = key.fingerprint();
+    who.client = key.into();
     assert!(policy.admits(SOLVER, &who).is_err());
+    who.client = key.fingerprint().into();
+    assert!(policy.admits(SOLVER, &who).is_err());
+    who.client = SubjectKey::Unseen;
+    assert!(policy.admits(SOLVER, &who).is_ok());
     let by_fingerprint = format!("key:{}", key.fingerprint());
     assert!(deny(1, "", &[&by_fingerprint]).covers(&policy.deny[0]));
 }

@@ -19,7 +19,7 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subject<'a> {
     /// The workstation's key.
-    pub client: Fingerprint,
+    pub client: SubjectKey,
     /// The client's own word.
     pub user: &'a str,
     /// The client's own word.
@@ -28,9 +28,51 @@ pub struct Subject<'a> {
     pub address: Option<IpAddr>,
 }
 
+/// A client key that may be in a list of them. Its fingerprint is made only where there is a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubjectKey {
+    /// A key that nobody has seen: it is in no list.
+    Unseen,
+    /// The key itself.
+    Key(PublicKey),
+    /// All that is known of it.
+    Fingerprint(Fingerprint),
+}
+
+impl SubjectKey {
+    fn is_in(&self, keys: &BTreeSet<Fingerprint>) -> bool {
+        if keys.is_empty() {
+            return false;
+        }
+        match self {
+            Self::Unseen => false,
+            Self::Key(key) => keys.contains(&key.fingerprint()),
+            Self::Fingerprint(fingerprint) => keys.contains(fingerprint),
+        }
+    }
+}
+
+impl From<Option<PublicKey>> for SubjectKey {
+    fn from(key: Option<PublicKey>) -> Self {
+        key.map_or(Self::Unseen, Self::Key)
+    }
+}
+
+impl From<PublicKey> for SubjectKey {
+    fn from(key: PublicKey) -> Self {
+        Self::Key(key)
+    }
+}
+
+impl From<Fingerprint> for SubjectKey {
+    fn from(fingerprint: Fingerprint) -> Self {
+        Self::Fingerprint(fingerprint)
+    }
+}
+
 /// A subject as it is compared; made once per question.
 pub(super) struct Folded<'a> {
-    client: Fingerprint,
+    client: SubjectKey,
     user: Cow<'a, str>,
     host: Cow<'a, str>,
     address: Option<IpAddr>,
@@ -78,7 +120,7 @@ impl Members {
         let inside = |address| self.networks.iter().any(|it| it.contains(address));
         self.users.contain(&who.user)
             || self.hosts.contain(&who.host)
-            || self.keys.contains(&who.client)
+            || who.client.is_in(&self.keys)
             || who.address.is_some_and(inside)
     }
 }

@@ -29,7 +29,7 @@ fn remarks(text: &str) -> String {
 
 fn subject<'a>(user: &'a str, host: &'a str) -> Subject<'a> {
     Subject {
-        client: Fingerprint([1; 32]),
+        client: Fingerprint([1; 32]).into(),
         user,
         host,
         address: Some("10.1.2.3".parse().unwrap()),
