@@ -2,7 +2,10 @@
 //!
 //! It looks at a bounded number of leases, those that end first. It foretells and promises nothing.
 
-use std::collections::BTreeMap;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+};
 
 use usher_protocol::{ids::LeaseId, refusal::Refusal, time::BootMs};
 
@@ -58,20 +61,19 @@ impl Engine {
         None
     }
 
-    /// When so many seats of these shares, named by their oldest leases, are free again.
-    pub(crate) fn earliest_of(
-        &self,
-        shares: impl Iterator<Item = LeaseId>,
-        seats: u64,
-    ) -> Option<Earliest> {
-        let mut ends: Vec<_> = shares.filter_map(|id| self.state.share_end(id)).collect();
-        ends.sort_unstable();
+    /// When so many seats of shares that end so are free again.
+    pub(crate) fn earliest_of(&self, ends: Vec<Earliest>, seats: u64) -> Option<Earliest> {
+        // In the order of their ends, of which mostly one is asked for.
+        let mut ends: BinaryHeap<_> = ends.into_iter().map(Reverse).collect();
         let mut missing = seats;
-        ends.into_iter().find(|end| {
+        while let Some(Reverse(end)) = ends.pop() {
             let share = self.state.standing(end.lease);
             missing = missing.saturating_sub(share.map_or(0, |it| u64::from(it.seats)));
-            missing == 0
-        })
+            if missing == 0 {
+                return Some(end);
+            }
+        }
+        None
     }
 
     /// Puts it into a refusal.
@@ -107,7 +109,11 @@ impl State {
             let at = self.leases.get(&lease)?.deadline?;
             Some(Earliest { at, lease })
         };
-        self.sharing(oldest).into_iter().filter_map(end).max()
+        let entry = self.leases.get(&oldest)?;
+        match self.pool(entry.pool).share(entry.share_key().as_ref()) {
+            Some(share) => share.leases().filter_map(end).max(),
+            None => entry.deadline.map(|at| Earliest { at, lease: oldest }),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! help then: only the giving back of one of the counted seats does.
 
 use usher_protocol::{
+    ids::LeaseId,
     limits::HOLDERS_LISTED_MAX,
     refusal::{Refusal, RefusalCode},
     time::BootMs,
@@ -9,6 +10,7 @@ use usher_protocol::{
 
 use crate::{
     decide::{Asker, Wish},
+    earliest::Earliest,
     engine::Engine,
     explain::holder_view,
     limits::{COUNTED_LISTED_MAX, RECLAIMS_PER_INPUT},
@@ -73,7 +75,8 @@ impl Engine {
         maximum: &Maximum,
         seats_new: u64,
     ) -> Box<Refusal> {
-        let count = self.counted(wish, maximum).cloned().unwrap_or_default();
+        let (nothing, known) = (Count::default(), self.counted(wish, maximum));
+        let count = known.unwrap_or(&nothing);
         let feature = self.state.feature_path(&wish.key);
         let most = u64::from(maximum.seats);
         let who = match maximum.counted {
@@ -92,10 +95,12 @@ impl Engine {
         );
         let mut refusal = no(RefusalCode::MaximumReached, detail);
         refusal.rule = Some(self.policy.rule_of_maximum(maximum.rule));
-        self.list_counted(step, &mut refusal, &count);
+        let ends = self.counted_ends(count);
+        self.list_counted(step, &mut refusal, count, &ends);
         let missing = (count.seats + seats_new).saturating_sub(most);
         if seats_new <= most && count.leases.len() <= COUNTED_LISTED_MAX {
-            let earliest = self.earliest_of(count.leases.iter().copied(), missing);
+            let ends = ends.into_iter().map(|(end, _)| end);
+            let earliest = self.earliest_of(ends.collect(), missing);
             self.tell_earliest(step, &mut refusal, earliest);
         }
         let pools = self.state.serving(&wish.key).first();
@@ -103,14 +108,28 @@ impl Engine {
         refusal
     }
 
-    /// The counted leases that end first, and how many more there are.
-    fn list_counted(&self, step: &Step, refusal: &mut Refusal, count: &Count) {
+    /// When the shares that count end, as far as they are worth looking at; each by its oldest lease.
+    fn counted_ends(&self, count: &Count) -> Vec<(Earliest, LeaseId)> {
         let shares = count.leases.iter().take(COUNTED_LISTED_MAX);
-        let mut ends: Vec<_> = shares
-            .filter_map(|oldest| Some((self.state.share_end(*oldest)?.at, *oldest)))
-            .collect();
+        shares
+            .filter_map(|oldest| Some((self.state.share_end(*oldest)?, *oldest)))
+            .collect()
+    }
+
+    /// The counted leases that end first, and how many more there are.
+    fn list_counted(
+        &self,
+        step: &Step,
+        refusal: &mut Refusal,
+        count: &Count,
+        ends: &[(Earliest, LeaseId)],
+    ) {
+        let mut ends: Vec<_> = ends.iter().map(|(end, oldest)| (end.at, *oldest)).collect();
+        if ends.len() > HOLDERS_LISTED_MAX {
+            ends.select_nth_unstable(HOLDERS_LISTED_MAX);
+            ends.truncate(HOLDERS_LISTED_MAX);
+        }
         ends.sort_unstable();
-        ends.truncate(HOLDERS_LISTED_MAX);
         let more = count.leases.len() - ends.len();
         refusal.holders_more = u32::try_from(more).unwrap_or(u32::MAX);
         let view = |(at, oldest): (BootMs, _)| {
