@@ -26,6 +26,11 @@ pub(crate) struct Lapses {
 }
 
 impl Lapses {
+    /// Nobody's lease lapsed lately.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// A lease was taken back at its deadline.
     pub(crate) fn remember(&mut self, now: BootMs, client: PublicKey, key: FeatureKey, seats: u32) {
         let until = now.plus(LAPSE_KEPT_MS);
