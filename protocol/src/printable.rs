@@ -17,13 +17,23 @@ pub fn printable_char(c: char) -> char {
 }
 
 pub(crate) fn received<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    String::deserialize(from).map(|text| printable(&text))
+    String::deserialize(from).map(made_printable)
 }
 
 pub(crate) fn received_option<'de, D: Deserializer<'de>>(
     from: D,
 ) -> Result<Option<String>, D::Error> {
-    Option::<String>::deserialize(from).map(|text| text.as_deref().map(printable))
+    Option::<String>::deserialize(from).map(|text| text.map(made_printable))
+}
+
+/// Nearly every text is as it should be; it is kept then.
+fn made_printable(text: String) -> String {
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~');
+    if text.bytes().all(is_plain) {
+        text
+    } else {
+        printable(&text)
+    }
 }
 
 #[cfg(test)]
