@@ -82,7 +82,7 @@ impl Engine {
             (known.next().map(|(root, _)| *root), feature)
         } else {
             let licenses = self.state.licenses.values();
-            let mut served = licenses.map(|license| license.root().fingerprint());
+            let mut served = licenses.map(|license| license.vendor_root());
             let first = served.next();
             let is_one = served.all(|root| Some(root) == first);
             (first.filter(|_| is_one), text)

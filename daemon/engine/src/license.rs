@@ -68,7 +68,7 @@ impl Engine {
         root: Fingerprint,
     ) -> impl Iterator<Item = &Arc<VerifiedLicense>> {
         let licenses = self.state.licenses.values();
-        licenses.filter(move |license| license.root().fingerprint() == root)
+        licenses.filter(move |license| license.vendor_root() == root)
     }
 
     /// Why nothing at all is lent from a license, when so. Its dates are judged per feature.
@@ -88,7 +88,7 @@ impl Engine {
             let hosts = license.hosts.join(", ");
             return Some(format!("it is for other hosts: {hosts}"));
         }
-        let list = self.state.revocations.get(&license.root().fingerprint())?;
+        let list = self.state.revocations.get(&license.vendor_root())?;
         license.verify_against(list).err().map(|it| it.to_string())
     }
 

@@ -85,7 +85,7 @@ impl Terms {
     /// The pool these terms are for.
     pub(crate) fn key(&self) -> PoolKey {
         PoolKey {
-            root: self.license.root().fingerprint(),
+            root: self.license.vendor_root(),
             license: self.license.id.clone(),
             environment: self.license.environment,
             feature: self.feature().feature.clone(),

@@ -157,6 +157,11 @@ impl VerifiedLicense {
         self.endorsement.certificate.root
     }
 
+    /// The vendor (T3): that root's fingerprint, which was compared when its endorsement was verified.
+    pub fn vendor_root(&self) -> Fingerprint {
+        self.endorsement.root
+    }
+
     /// SHA-256 of its signed bytes.
     pub fn hash(&self) -> Fingerprint {
         self.endorsement.license_hash
