@@ -192,11 +192,4 @@ const ATTACKERS: [&str; 6] = [
 ];
 
 /// Where tests are that a claim may name.
-const FOLDERS: [&str; 6] = [
-    "protocol",
-    "client",
-    "daemon",
-    "issuer",
-    "tests/tests",
-    "tests/simulation",
-];
+const FOLDERS: [&str; 5] = ["protocol", "client", "daemon", "issuer", "tests"];
