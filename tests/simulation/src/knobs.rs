@@ -144,14 +144,14 @@ impl Knobs {
             network: draw_network(dice, lease),
             faults: draw_faults(dice, lease),
             work: WorkKnobs {
-                think: Some(times(lease, 1 + dice.below(30), 10)),
+                think: Some(times(lease, 1 + dice.below(20), 10)),
                 hold: times(lease, 1 + dice.below(60), 10),
                 wait_permille: dice.below(1001),
                 seats_max,
                 sessions_max: 1 + pick(dice, 3),
             },
-            queue_ms_max: [1, 20, 3_000][pick(dice, 3)],
-            disk_ms_max: [1, 50, 5_000][pick(dice, 3)],
+            queue_ms_max: [1, 20, 1_000][pick(dice, 3)],
+            disk_ms_max: [1, 50, 1_000][pick(dice, 3)],
             terms,
         }
     }
@@ -177,10 +177,10 @@ fn draw_terms(dice: &mut Dice) -> Terms {
 
 fn draw_network(dice: &mut Dice, lease: DurationMs) -> NetworkKnobs {
     NetworkKnobs {
-        loss_permille: [0, 10, 100, 300][pick(dice, 4)],
+        loss_permille: [0, 10, 50, 200][pick(dice, 4)],
         twice_permille: [0, 20, 200][pick(dice, 3)],
         overtakes: dice.permille(300),
-        delay_ms_max: [2, 100, 2_000][pick(dice, 3)],
+        delay_ms_max: [2, 100, 1_000][pick(dice, 3)],
         long_permille: [0, 5, 50][pick(dice, 3)],
         long_ms_max: lease.0 * 3 / 2,
     }
@@ -193,7 +193,7 @@ fn draw_faults(dice: &mut Dice, lease: DurationMs) -> FaultKnobs {
             .then(|| times(lease, 2 + dice.below(tenths_max), 10))
     };
     FaultKnobs {
-        server_crash: sometimes(800, 200),
+        server_crash: sometimes(800, 300),
         cut: sometimes(600, 100),
         block: sometimes(500, 100),
         client_crash: sometimes(500, 200),
@@ -203,10 +203,10 @@ fn draw_faults(dice: &mut Dice, lease: DurationMs) -> FaultKnobs {
         wall_jump: sometimes(300, 100),
         server_wall_jump: sometimes(250, 200),
         admin: sometimes(700, 100),
-        restore: sometimes(200, 400),
+        restore: sometimes(300, 300),
         power_permille: [0, 500, 1000][pick(dice, 3)],
         commit_crash_permille: [0, 0, 5, 50][pick(dice, 4)],
-        down_ms_max: [100, 60_000, lease.0 * 2][pick(dice, 3)],
+        down_ms_max: [100, 5_000, 60_000, lease.0 / 2, lease.0 * 2][pick(dice, 5)],
     }
 }
 

@@ -58,7 +58,7 @@ pub use figures::Figures;
 pub use invariants::Violation;
 pub use knobs::{FaultKnobs, Knobs, NetworkKnobs, WorkKnobs};
 pub use planted::Planted;
-pub use run::{Found, campaign, find, run};
+pub use run::{Found, campaign, find, run, tell};
 pub use site::Terms;
 pub use storage::{Copy, Storage};
 pub use trace::Trace;

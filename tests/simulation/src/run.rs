@@ -4,6 +4,11 @@ use std::{
     fmt,
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
 };
 
 use usher_protocol::time::DurationMs;
@@ -46,17 +51,42 @@ pub fn run(seed: u64, planted: Option<Planted>) -> Result<Figures, Box<Found>> {
     }))
 }
 
-/// Runs the worlds of all seeds; the figures of those that held, and what was found.
-pub fn campaign(seeds: Range<u64>) -> (Figures, Vec<Found>) {
-    let mut figures = Figures::default();
-    let mut found = Vec::new();
-    for seed in seeds {
-        match run(seed, None) {
-            Ok(more) => figures.add(&more),
-            Err(violation) => found.push(*violation),
-        }
+/// The last so many things that happened in the world of a seed, and how it ended.
+pub fn tell(seed: u64, lines: usize) -> String {
+    let (outcome, trace) = live(seed, None, lines);
+    let knobs = Knobs::draw(&mut Dice::new(!seed));
+    match outcome {
+        Ok(figures) => format!("{knobs:#?}\n{trace}{figures:#?}\n"),
+        Err(violation) => format!("{knobs:#?}\n{trace}{violation}\n"),
     }
+}
+
+/// Runs the worlds of all seeds, on every core; the figures of those that held, and what was found.
+pub fn campaign(seeds: Range<u64>) -> (Figures, Vec<Found>) {
+    let next = AtomicU64::new(seeds.start);
+    let all = Mutex::new((Figures::default(), Vec::new()));
+    let worker = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            let outcome = run(seed, None);
+            if let Err(found) = &outcome {
+                println!("{found}");
+            }
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            match outcome {
+                Ok(figures) => all.0.add(&figures),
+                Err(found) => all.1.push(*found),
+            }
+        }
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(worker))));
+    let (mut figures, mut found) = all.into_inner().unwrap_or_else(PoisonError::into_inner);
     figures.violations = found.len() as u64;
+    found.sort_by_key(|it| it.seed);
     (figures, found)
 }
 

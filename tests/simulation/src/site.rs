@@ -1,6 +1,6 @@
 //! Keys, a vendor and its licenses: what the world's people sign. Decides nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ed25519_dalek::SigningKey;
 use usher_protocol::{
@@ -63,7 +63,7 @@ impl Terms {
         // Each issue is a little younger, for only that lowers the mark of license time (L11).
         let issued = WallMs(WALL_AT_BEGINNING.0 - 1_000_000_000 + self.serial);
         let certificate = Certificate {
-            root: PublicKey::from(&root_key()),
+            root: PublicKey::from(root_key()),
             vendor: "acme".parse().unwrap(),
             issuing: PublicKey::from(&issuing),
             serial: 1,
@@ -77,14 +77,14 @@ impl Terms {
             customer: "Example Works".to_owned(),
             customer_id: "c-1".parse().unwrap(),
             environment: self.environment,
-            site: PublicKey::from(&site_key()),
+            site: site(),
             hosts: Vec::new(),
             issued,
             replaces: Vec::new(),
             support: None,
             features: vec![self.feature(issued)],
         };
-        let certificate = certificate.sign(&root_key()).unwrap();
+        let certificate = certificate.sign(root_key()).unwrap();
         let text = issue(&license, &issuing, &certificate, None).unwrap();
         Arc::new(VerifiedLicense::verify(text.as_bytes()).unwrap())
     }
@@ -116,18 +116,28 @@ pub const FEATURE: &str = "solver";
 pub const LICENSE: &str = "acme-0001";
 
 /// The site's key.
-pub fn site_key() -> SigningKey {
-    SigningKey::from_bytes(&[1; 32])
+pub fn site_key() -> &'static SigningKey {
+    static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_bytes(&[1; 32]));
+    &KEY
+}
+
+/// The site, as everybody knows it.
+pub fn site() -> PublicKey {
+    static KEY: LazyLock<PublicKey> = LazyLock::new(|| PublicKey::from(site_key()));
+    *KEY
 }
 
 /// The vendor's root.
-pub fn root_key() -> SigningKey {
-    SigningKey::from_bytes(&[2; 32])
+pub fn root_key() -> &'static SigningKey {
+    static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_bytes(&[2; 32]));
+    &KEY
 }
 
 /// The vendor, as clients ask for it.
 pub fn root() -> Fingerprint {
-    PublicKey::from(&root_key()).fingerprint()
+    static ROOT: LazyLock<Fingerprint> =
+        LazyLock::new(|| PublicKey::from(root_key()).fingerprint());
+    *ROOT
 }
 
 /// The key of a workstation.

@@ -7,15 +7,17 @@ use usher_tests::proof;
 fn no_seat_is_used_twice_and_no_acknowledged_lease_is_lost() {
     let (figures, found) = campaign(proof::seeds(WORLDS));
     proof::tell("simulation", &figures.named());
-    for it in &found {
-        println!("{it}");
-    }
     assert!(found.is_empty(), "{} worlds went wrong", found.len());
 }
 
 #[test]
-fn a_missing_sync_is_found() {
+fn s1_a_missing_sync_is_found() {
     told(Planted::NoSync);
+}
+
+#[test]
+fn l1_a_right_counted_from_receipt_is_found() {
+    told(Planted::RightFromReceipt);
 }
 
 fn told(planted: Planted) {

@@ -96,7 +96,7 @@ impl World {
     pub(crate) fn look_replayed(&mut self, ask: AdminAsk) -> Option<Answer> {
         let now = self.server_now();
         let beginning = Beginning {
-            site: usher_protocol::ids::PublicKey::from(&crate::site::site_key()),
+            site: crate::site::site(),
             site_is_older: true,
             life: usher_protocol::ids::LifeId([9; 16]),
             settings: self.server.settings.clone(),

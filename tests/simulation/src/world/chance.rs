@@ -21,6 +21,8 @@ pub(crate) enum Chance {
     ServerWallJump,
     Admin,
     Restore,
+    /// A suspension ends.
+    Resume,
 }
 
 impl World {
@@ -67,6 +69,7 @@ impl World {
             Chance::ServerWallJump => faults.server_wall_jump,
             Chance::Admin => faults.admin,
             Chance::Restore => faults.restore,
+            Chance::Resume => None,
         }
     }
 
@@ -106,6 +109,7 @@ impl World {
             Chance::Pause | Chance::WallJump => {}
             Chance::Admin => self.administer(),
             Chance::Restore => self.back_up_or_restore(),
+            Chance::Resume => drop(self.suspend_license(false)),
         }
     }
 
@@ -158,12 +162,15 @@ impl World {
     }
 
     fn administer(&mut self) {
-        match self.dice.below(8) {
+        match self.dice.below(7) {
             0 | 1 => self.change_license(),
             2 | 3 => self.evict_somebody(),
-            4 => drop(self.suspend_license(true)),
-            5 => drop(self.suspend_license(false)),
-            6 => {
+            4 => {
+                self.suspend_license(true);
+                let length = self.draw_length(1);
+                self.after(length, Event::Chance(Chance::Resume));
+            }
+            5 => {
                 self.remove_license();
                 let terms = self.knobs.terms.clone();
                 self.install(&terms);
@@ -222,7 +229,7 @@ impl World {
 
     fn back_up_or_restore(&mut self) {
         let replays = self.dice.permille(500);
-        let restores = self.dice.permille(300);
+        let restores = self.dice.permille(500);
         if let Some(copy) = self.copies.pop().filter(|_| restores) {
             return self.restore(&copy, replays);
         }

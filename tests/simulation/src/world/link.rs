@@ -9,7 +9,7 @@ use usher_protocol::{
     time::DurationMs,
 };
 
-use super::{Event, World, network::FromClient};
+use super::{Event, Machine, World, network::FromClient};
 use crate::{planted::Planted, site};
 
 /// Where a workstation stands with its server.
@@ -57,6 +57,16 @@ impl World {
         }
     }
 
+    /// The server can be reached again: whoever needs it finds it within the longest pause between
+    /// two dials.
+    pub(crate) fn find_server(&mut self, station: usize) {
+        let it = &self.stations[station];
+        if it.link == Link::Down && !it.seats.is_empty() {
+            let wait = self.dice.below(DIAL_MS_LAST);
+            self.dial_after(station, DurationMs(wait));
+        }
+    }
+
     fn dial_after(&mut self, station: usize, wait: DurationMs) {
         let it = &mut self.stations[station];
         it.dials += 1;
@@ -67,6 +77,10 @@ impl World {
     pub(crate) fn dial(&mut self, station: usize, wish: u64) {
         let it = &self.stations[station];
         if it.dials != wish || it.link != Link::Down || it.seats.is_empty() {
+            return;
+        }
+        // In vain, so it is not tried every half minute of the world: see `find_server`.
+        if it.is_blocked || self.server.life.is_none() || self.is_still(Machine::Server) {
             return;
         }
         let connection = self.open_connection(station);
@@ -85,7 +99,7 @@ impl World {
         self.drop_link(station, connection);
         let failures = self.stations[station].failures;
         self.stations[station].failures = failures.saturating_add(1);
-        let wait = (100 << failures.min(9)).min(30_000);
+        let wait = (100 << failures.min(9)).min(DIAL_MS_LAST);
         let wait = wait / 2 + self.dice.below(wait / 2);
         self.dial_after(station, DurationMs(wait));
     }
@@ -130,7 +144,7 @@ impl World {
         let it = &mut self.stations[station];
         it.link = Link::Up(connection, authority.epoch);
         it.failures = 0;
-        let site = PublicKey::from(&site::site_key());
+        let site = site::site();
         self.feed_all(station, &Input::Connected(site));
     }
 
@@ -143,7 +157,7 @@ impl World {
         if let Some(serial) = self.watch.endorsed.get(&key) {
             return *serial;
         }
-        let root = PublicKey::from(&site::root_key());
+        let root = PublicKey::from(site::root_key());
         let verified = VerifiedEndorsement::verify(signed, &root).unwrap();
         let serial = verified.serial;
         self.watch.endorsed.insert(key, serial);
@@ -177,3 +191,6 @@ impl World {
         self.feed_all(station, &Input::Disconnected);
     }
 }
+
+/// Between two dials at most, as in the client's driver.
+const DIAL_MS_LAST: u64 = 30_000;

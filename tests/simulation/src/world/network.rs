@@ -141,6 +141,7 @@ impl World {
 
     pub(crate) fn unblock(&mut self, station: usize) {
         self.stations[station].is_blocked = false;
+        self.find_server(station);
     }
 
     /// Nobody looks at it any more.

@@ -83,6 +83,21 @@ impl World {
         }
     }
 
+    /// The oscillator of a machine runs so much faster than the world from now on.
+    pub fn set_drift(&mut self, machine: Machine, drift_ppm: i64) {
+        let now = self.now;
+        match machine {
+            Machine::Server => {
+                self.server.clock.set_drift(now, drift_ppm);
+                self.set_ring();
+            }
+            Machine::Station(number) => {
+                self.stations[number].clock.set_drift(now, drift_ppm);
+                self.set_dues(number);
+            }
+        }
+    }
+
     /// Whether a machine sleeps or is paused.
     pub(crate) fn is_still(&self, machine: Machine) -> bool {
         match machine {
@@ -152,6 +167,7 @@ impl World {
                 self.server.clock.wake(now);
                 self.server.clock.resume(now);
                 self.set_ring();
+                (0..self.stations.len()).for_each(|station| self.find_server(station));
                 std::mem::take(&mut self.server.held)
             }
             Machine::Station(number) => {

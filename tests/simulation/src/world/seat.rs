@@ -2,7 +2,7 @@
 
 use usher_client::session::{Answer as Told, Granted, Input, Outcome};
 use usher_engine::api::{Answer, Promise};
-use usher_protocol::{ids::PublicKey, wire::Push};
+use usher_protocol::wire::Push;
 
 use super::{
     SeatId, World,
@@ -114,7 +114,7 @@ impl World {
         self.note(|| format!("station {station} is promised {id} for {length}"));
         let granted = Granted {
             id: lease.id,
-            site: PublicKey::from(&site::site_key()),
+            site: site::site(),
             signed,
             license: lease.license.clone(),
             length,

@@ -142,7 +142,7 @@ impl Server {
             held: Vec::new(),
             signed: BTreeMap::new(),
             is_starting: false,
-            site: PublicKey::from(&site::site_key()),
+            site: site::site(),
         }
     }
 }
@@ -208,6 +208,7 @@ impl World {
         });
         let outcome = invariants::at_start(self);
         self.fault(outcome);
+        (0..self.stations.len()).for_each(|station| self.find_server(station));
         self.set_ring();
         self.light_fuse();
     }
@@ -290,7 +291,7 @@ impl World {
 
     fn attach(&mut self, attach: Attach) -> Option<ClientAsk> {
         // Ed25519 is deterministic, so this is the signature that the lease came with.
-        let signed = Signed::new(DocumentType::LEASE, attach.lease.body, &site::site_key());
+        let signed = Signed::new(DocumentType::LEASE, attach.lease.body, site::site_key());
         let lease = VerifiedLease::verify(&signed, &self.server.site).ok()?;
         Some(ClientAsk::Attach {
             lease: Box::new(lease),

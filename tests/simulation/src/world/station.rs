@@ -182,7 +182,7 @@ impl World {
         self.figures.checkouts += 1;
         self.note(|| format!("{id} wants {} seats", wish.seats));
         match self.stations[station].link.up() {
-            Some(_) => self.feed(id, Input::Connected(PublicKey::from(&site::site_key()))),
+            Some(_) => self.feed(id, Input::Connected(site::site())),
             None => self.want_link(station),
         }
         id
