@@ -142,8 +142,11 @@ impl Writer {
         let length = self.file.metadata().map_err(failed())?.len();
         if length > self.length {
             self.file.set_len(self.length).map_err(failed())?;
-            self.file.sync_all().map_err(failed())?;
         }
+        // What a life that was killed wrote may be in the page cache alone; from here on it counts as
+        // logged and leaves the outbox (S2).
+        self.file.sync_all().map_err(failed())?;
+        sync_directory(&self.directory)?;
         self.file
             .seek(SeekFrom::Start(self.length))
             .map_err(failed())?;
