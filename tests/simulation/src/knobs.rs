@@ -1,7 +1,7 @@
 //! What a world is like: drawn from its seed, or said by a schedule. Decides how often things happen,
 //! never what they do.
 
-use usher_protocol::{documents::license::Grouping, time::DurationMs};
+use usher_protocol::{documents::license::Grouping, time::DurationMs, wire::Environment};
 use usher_tests::proof::Dice;
 
 use crate::site::Terms;
@@ -158,7 +158,9 @@ impl Knobs {
 }
 
 fn draw_terms(dice: &mut Dice) -> Terms {
-    let lease_ms = LENGTHS[pick(dice, LENGTHS.len())];
+    let is_test = dice.permille(150);
+    let lengths = if is_test { &TINY[..] } else { &LENGTHS[..] };
+    let lease_ms = lengths[pick(dice, lengths.len())];
     let seats = 1 + u32::try_from(dice.below(6)).unwrap_or(0);
     let overdraft = u32::from(dice.permille(200));
     let grouping = if dice.permille(250) {
@@ -171,6 +173,11 @@ fn draw_terms(dice: &mut Dice) -> Terms {
         overdraft,
         lease_ms,
         grouping,
+        environment: if is_test {
+            Environment::Test
+        } else {
+            Environment::Live
+        },
         ..Terms::default()
     }
 }
@@ -231,3 +238,10 @@ const LENGTHS: [DurationMs; 8] = [
 ];
 
 const DRIFTS_PPM: [i64; 4] = [0, 100, 10_000, 10_000];
+
+/// Of test licenses (T8).
+const TINY: [DurationMs; 3] = [
+    DurationMs::seconds(2),
+    DurationMs::seconds(10),
+    DurationMs::seconds(30),
+];

@@ -57,6 +57,14 @@ impl Terms {
         self.seats.saturating_add(self.overdraft)
     }
 
+    /// The shortest length a lease may have (T8).
+    pub fn shortest(&self) -> DurationMs {
+        match self.environment {
+            Environment::Live => DurationMs::minutes(1),
+            Environment::Test => DurationMs::seconds(2),
+        }
+    }
+
     /// Signs it, and checks it as a daemon would.
     pub fn sign(&self) -> Arc<VerifiedLicense> {
         let issuing = SigningKey::from_bytes(&[3; 32]);
@@ -99,7 +107,7 @@ impl Terms {
             seats: Some(self.seats),
             starts: issued,
             expires: self.expires,
-            lease_ms_min: self.lease_ms.min(DurationMs::minutes(1)),
+            lease_ms_min: self.shortest().min(self.lease_ms),
             lease_ms_default: self.lease_ms,
             lease_ms_max: self.lease_ms,
             borrow_ms_max: self.borrow_ms_max,

@@ -1,8 +1,10 @@
 //! The calm at a world's end: faults cease, administrators mend, whoever works finishes. What does not
 //! come right then never would.
 
-use usher_engine::api::AdminAsk;
-use usher_engine::api::Answer;
+use usher_engine::{
+    api::{AdminAsk, Answer},
+    policy::Policy,
+};
 use usher_protocol::time::DurationMs;
 use usherd::core::{Beginning, Pending, Question, Works};
 
@@ -45,6 +47,7 @@ impl World {
         self.install(&terms);
         self.knobs.terms = terms;
         self.suspend_license(false);
+        self.set_policy(Policy::default());
         // What may be out unknown is held first (L12), then whoever waits has its turn.
         let round = DurationMs(longest.0 * 11 / 10 + 120_000);
         self.run_for(round)?;

@@ -1,6 +1,11 @@
 //! What happens by chance, and how often: people's wishes and the world's faults.
 
-use usher_engine::api::AdminAsk;
+use usher_engine::{
+    api::AdminAsk,
+    policy::{
+        FeaturePattern, LeaseRule, LingerRule, MaximumRule, Per, Policy, QueueRule, Rule, Who,
+    },
+};
 use usher_protocol::time::DurationMs;
 
 use super::{Event, Machine, SeatId, Wish, World};
@@ -162,7 +167,7 @@ impl World {
     }
 
     fn administer(&mut self) {
-        match self.dice.below(7) {
+        match self.dice.below(8) {
             0 | 1 => self.change_license(),
             2 | 3 => self.evict_somebody(),
             4 => {
@@ -175,8 +180,36 @@ impl World {
                 let terms = self.knobs.terms.clone();
                 self.install(&terms);
             }
+            6 => {
+                let policy = self.draw_policy();
+                self.note(|| format!("a policy of {} rules", policy.rules()));
+                self.set_policy(policy);
+            }
             _ => self.mend(),
         }
+    }
+
+    /// A rule or two, or none any more.
+    fn draw_policy(&mut self) -> Policy {
+        let lease = self.knobs.terms.lease_ms.0;
+        let mut policy = Policy::default();
+        if self.dice.permille(400) {
+            let length = DurationMs(lease / (1 + self.dice.below(4)));
+            policy.lease.push(rule(LeaseRule { length }));
+        }
+        if self.dice.permille(400) {
+            let length = DurationMs(self.dice.below(lease));
+            policy.linger.push(rule(LingerRule { length }));
+        }
+        if self.dice.permille(300) {
+            let (seats, per) = (2, Per::User);
+            policy.maximum.push(rule(MaximumRule { seats, per }));
+        }
+        if self.dice.permille(300) {
+            let backfill = true;
+            policy.queue.push(rule(QueueRule { backfill }));
+        }
+        policy
     }
 
     /// What an administrator says who has read `usherd status`.
@@ -190,8 +223,9 @@ impl World {
         let seats = 1 + self.draw(6);
         let shorter = self.dice.permille(300);
         let now = &self.knobs.terms;
+        let shortest = now.shortest();
         let lease_ms = if shorter {
-            DurationMs((now.lease_ms.0 / 4).max(60_000))
+            DurationMs((now.lease_ms.0 / 4).max(shortest.0))
         } else {
             DurationMs((now.lease_ms.0 * 2).min(DurationMs::hours(24).0))
         };
@@ -261,5 +295,14 @@ impl World {
         };
         let by = i64::try_from(self.dice.below(max)).unwrap_or(0);
         if self.dice.permille(500) { -by } else { by }
+    }
+}
+
+fn rule<T>(says: T) -> Rule<T> {
+    Rule {
+        line: 1,
+        feature: FeaturePattern::Every,
+        who: Who::Everybody,
+        says,
     }
 }

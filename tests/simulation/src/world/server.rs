@@ -211,6 +211,18 @@ impl World {
         (0..self.stations.len()).for_each(|station| self.find_server(station));
         self.set_ring();
         self.light_fuse();
+        self.license_anew();
+    }
+
+    /// The daemon may have died before it had its license.
+    fn license_anew(&mut self) {
+        let state = self.server.storage.lock().state();
+        if self.knobs.faults.admin.is_some()
+            && !state.live.keys().any(|key| key.first() == Some(&b'P'))
+        {
+            let terms = self.knobs.terms.clone();
+            self.install(&terms);
+        }
     }
 
     /// Something for the engine. Dropped while no daemon runs.
