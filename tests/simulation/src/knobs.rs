@@ -212,7 +212,7 @@ fn draw_faults(dice: &mut Dice, lease: DurationMs) -> FaultKnobs {
         admin: sometimes(700, 100),
         restore: sometimes(300, 300),
         power_permille: [0, 500, 1000][pick(dice, 3)],
-        commit_crash_permille: [0, 0, 5, 50][pick(dice, 4)],
+        commit_crash_permille: [0, 0, 1, 10][pick(dice, 4)],
         down_ms_max: [100, 5_000, 60_000, lease.0 / 2, lease.0 * 2][pick(dice, 5)],
     }
 }

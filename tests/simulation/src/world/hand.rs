@@ -4,7 +4,7 @@
 use usher_engine::api::{Answer, Caller, ClientAsk};
 use usher_protocol::{
     documents::lease::{Lease, VerifiedLease},
-    ids::{LifeId, Nonce, PublicKey, Token},
+    ids::{LifeId, Nonce, Token},
     time::DurationMs,
     wire::{Borrow, Checkout, Holder, Link, Release},
 };
@@ -63,8 +63,8 @@ impl World {
 
     /// Shows a signed lease, as whoever has a copy of it can.
     pub fn show(&mut self, station: usize, lease: &Lease, nonce: Nonce, link: Link) -> Ticket {
-        let signed = lease.sign(&site::site_key()).unwrap();
-        let site = PublicKey::from(&site::site_key());
+        let signed = lease.sign(site::site_key()).unwrap();
+        let site = site::site();
         let lease = VerifiedLease::verify(&signed, &site).unwrap();
         let ask = ClientAsk::Attach {
             lease: Box::new(lease),
