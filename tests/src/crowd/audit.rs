@@ -79,7 +79,7 @@ impl Findings {
             if must && !is_same {
                 let lease = proof.lease;
                 self.lost_leases
-                    .push(format!("{lease}, {seat:?}: {found:?}"));
+                    .push(format!("{lease}, {:?}: {found:?}", seat.stage));
             }
             let is_marked =
                 |it: &&Value| it["note"].as_str().is_some_and(|it| it.contains("evicted"));

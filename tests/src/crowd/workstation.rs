@@ -35,6 +35,8 @@ pub(super) struct Workstation {
     /// What it holds and means to keep.
     held: Vec<u32>,
     unanswered: Option<Question>,
+    /// How many answers to it could not be believed, one after the other.
+    unusable: u32,
     /// Has a copy while it works.
     working: Arc<()>,
 }
@@ -68,6 +70,7 @@ impl Workstation {
             tags: 0,
             held: Vec::new(),
             unanswered: None,
+            unusable: 0,
             working: Arc::clone(&site.working),
         }
     }
@@ -105,7 +108,15 @@ impl Workstation {
             let Ok(answer) = connection.ask(&ask, question.request.clone()).await else {
                 return;
             };
-            self.unanswered = None;
+            // As if no answer had come, and asked anew: its license may just have been replaced by a higher serial.
+            if let Answer::Unusable(why, _) = &answer
+                && self.unusable < UNUSABLE_MAX
+            {
+                self.unusable += 1;
+                println!("workstation {}: {why}", self.number);
+                continue;
+            }
+            (self.unanswered, self.unusable) = (None, 0);
             self.hear(&question, c0, answer);
             sleep(Duration::from_micros(self.dice.below(REST_US))).await;
         }
@@ -278,7 +289,8 @@ impl Workstation {
     }
 
     fn fault(&self, question: &Question, what: &str) {
-        let fault = format!("{}, asked {:?}: {what}", question.tag, question.request);
+        let (tag, feature) = (question.tag, POOLS[question.pool].feature);
+        let fault = format!("{tag}, a question about {feature}: {what}");
         self.book.note(|memory| memory.faults.push(fault));
     }
 }
@@ -323,4 +335,6 @@ const TAGS: u32 = 10_000_000;
 const HELD_MAX: u64 = 12;
 const BORROW: DurationMs = DurationMs::hours(5);
 const PAUSE: Duration = Duration::from_millis(10);
+/// More than this is no accident.
+const UNUSABLE_MAX: u32 = 3;
 const REST_US: u64 = 4000;
