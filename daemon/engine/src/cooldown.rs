@@ -170,3 +170,91 @@ impl Engine {
         Some((entry.client, user, key))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use usher_protocol::{
+        ids::{Commit, Epoch},
+        wire::Environment,
+    };
+
+    use super::*;
+
+    const NOW: BootMs = BootMs(100);
+
+    fn holder(user: &str) -> Holder {
+        let client = PublicKey::from(&crate::tests::key(7));
+        let key = FeatureKey {
+            root: crate::tests::root(),
+            environment: Environment::Live,
+            feature: "solver".parse().unwrap(),
+        };
+        (client, user.to_owned(), key)
+    }
+
+    fn wait(until: u64, runs: bool) -> Wait {
+        let lease = LeaseId {
+            epoch: Epoch(1),
+            commit: Commit(1),
+        };
+        let running = runs.then_some((lease, DurationMs(9)));
+        Wait {
+            running: running.into_iter().collect(),
+            until: BootMs(until),
+        }
+    }
+
+    /// Pauses over before and at `NOW`, one that goes on, and two of leases that still run.
+    fn cooling() -> Cooling {
+        let holders = [
+            ("before", wait(99, false)),
+            ("at", wait(100, false)),
+            ("later", wait(200, false)),
+            ("runs", wait(0, true)),
+            ("runs again", wait(100, true)),
+        ];
+        Cooling {
+            holders: holders.map(|(user, wait)| (holder(user), wait)).into(),
+            next_end: Some(BootMs(99)),
+        }
+    }
+
+    fn users(cooling: &Cooling) -> Vec<&str> {
+        let users = cooling.holders.keys().map(|(_, user, _)| user.as_str());
+        users.collect()
+    }
+
+    #[test]
+    fn l7_a_pause_ends_at_its_moment_and_that_of_a_lease_that_runs_does_not() {
+        let mut cooling = cooling();
+        assert!(!cooling.end_due(BootMs(98)));
+        assert_eq!(users(&cooling).len(), 5);
+        assert!(cooling.end_due(NOW));
+        assert_eq!(users(&cooling), ["later", "runs", "runs again"]);
+        assert_eq!(cooling.next_end(), Some(BootMs(200)));
+        // Waking early ends nothing, and sleeping long ends what is over.
+        cooling.next_end = Some(NOW);
+        assert!(!cooling.end_due(NOW));
+        assert_eq!(cooling.next_end(), Some(BootMs(200)));
+        assert!(cooling.end_due(BootMs(900)));
+        assert_eq!(users(&cooling), ["runs", "runs again"]);
+        assert_eq!(cooling.next_end(), None);
+    }
+
+    #[test]
+    fn a3_room_is_made_of_what_is_over_and_then_of_the_pause_that_ends_first() {
+        let mut cooling = cooling();
+        cooling.make_room(NOW);
+        assert_eq!(users(&cooling), ["later", "runs", "runs again"]);
+        for number in cooling.holders.len()..COOL_DOWNS_MAX {
+            let pause = wait(300, false);
+            cooling.holders.insert(holder(&format!("n{number}")), pause);
+        }
+        cooling.make_room(NOW);
+        assert_eq!(cooling.holders.len(), COOL_DOWNS_MAX - 1);
+        assert!(!users(&cooling).contains(&"later"));
+        assert!(users(&cooling).contains(&"runs"));
+        cooling.make_room(NOW);
+        assert_eq!(cooling.holders.len(), COOL_DOWNS_MAX - 1);
+    }
+}

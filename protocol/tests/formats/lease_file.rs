@@ -181,6 +181,12 @@ fn a_lease_is_no_longer_than_its_license_allows() {
     ));
     // L8: the license ends at 24:00 UTC of 2027-12-31.
     let expires = self::day(2028, 1, 1);
+    let to_the_end = Lease {
+        issued: WallMs(expires.0 - 1000),
+        not_after: expires,
+        ..lease()
+    };
+    assert_eq!(verdict(&to_the_end), Ok(()));
     assert_eq!(
         judged(&Lease {
             issued: WallMs(expires.0 - 1000),

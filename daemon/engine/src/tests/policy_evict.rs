@@ -20,10 +20,20 @@ fn l7_an_evicted_holder_waits_from_the_end_of_its_lease() {
     evict(&mut world, &lease, None);
     let refusal = refused(world.checkout(10, 2), RefusalCode::CoolingDown);
     assert_eq!(refusal.retry_after_ms, Some(DurationMs(R + G + 60_000)));
+    assert!(
+        refusal.detail.contains("give it back"),
+        "{}",
+        refusal.detail
+    );
     world.run(1000);
     world.release(10, &lease, 1, link(1, 2)).unwrap();
     let refusal = refused(world.checkout(10, 3), RefusalCode::CoolingDown);
     assert_eq!(refusal.retry_after_ms, Some(DurationMs(60_000)));
+    assert!(
+        refusal.detail.contains("took your seat"),
+        "{}",
+        refusal.detail
+    );
     // Another user of the machine and another machine do not wait.
     let bob = world
         .checkout_with(10, wants_as("bob", "ws1", 4))

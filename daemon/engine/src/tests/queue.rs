@@ -300,3 +300,18 @@ fn l9_an_estimate_comes_with_the_place() {
     let last = world.news().into_iter().rfind(|(client, _)| *client == 25);
     assert_eq!(last, Some((25, Push::Queued(nonce(25), place))));
 }
+
+#[test]
+fn l5_the_nonce_of_one_that_waits_borrows_nothing() {
+    let (mut world, _) = full(1);
+    assert_eq!(position(&world.wait(11, 5)), 1);
+    let mut checkout = wants(5);
+    checkout.length_ms = Some(DurationMs::days(1));
+    let borrow = usher_protocol::wire::Borrow {
+        wall: world.now.wall,
+        checkout,
+    };
+    let asked = promised(world.client(11, ClientAsk::Borrow(borrow)));
+    refused(asked, RefusalCode::NonceReused);
+    assert_eq!(position(&world.wait(11, 5)), 1);
+}
