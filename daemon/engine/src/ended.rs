@@ -48,3 +48,27 @@ impl EndedNonces {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a3_the_oldest_of_too_many_ended_nonces_is_forgotten() {
+        let client = PublicKey::from(&crate::tests::key(7));
+        let nonce = |number: u32| {
+            let mut bytes = [0; 16];
+            bytes[..4].copy_from_slice(&number.to_le_bytes());
+            Nonce(bytes)
+        };
+        let mut ended = EndedNonces::default();
+        let most = u32::try_from(NONCES_KEPT_MAX).unwrap();
+        (0..most).for_each(|number| ended.remember(BootMs(1), client, nonce(number)));
+        assert!(ended.has(client, nonce(0)));
+        for number in [most, most + 1] {
+            ended.remember(BootMs(1), client, nonce(number));
+        }
+        assert!(!ended.has(client, nonce(1)) && ended.has(client, nonce(2)));
+        assert_eq!(ended.by_age.len(), NONCES_KEPT_MAX);
+    }
+}

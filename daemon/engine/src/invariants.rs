@@ -84,3 +84,33 @@ fn counted<'a>(
 
 /// Above this the full count would make tests of large pools quadratic.
 const FULL_COUNT_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use crate::tests::World;
+
+    /// A world in which one more record is looked at.
+    fn broken(change: impl FnOnce(&mut World)) {
+        let mut world = World::with_seats(9);
+        world.checkout(10, 1).unwrap();
+        change(&mut world);
+        let _ = world.checkout(11, 2);
+    }
+
+    #[test]
+    fn a1_the_state_as_it_is_breaks_nothing() {
+        broken(|_| {});
+    }
+
+    #[test]
+    #[should_panic(expected = "every lease has its own nonce")]
+    fn a1_a_lost_nonce_is_noticed() {
+        broken(|world| world.engine.state.by_nonce.clear());
+    }
+
+    #[test]
+    #[should_panic(expected = "leases per client")]
+    fn a1_a_wrong_count_is_noticed() {
+        broken(|world| world.engine.state.leases_by_client.clear());
+    }
+}

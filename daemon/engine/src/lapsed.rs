@@ -122,3 +122,67 @@ impl Lapses {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use usher_protocol::wire::Environment;
+
+    use super::*;
+
+    const KEPT: u64 = LAPSE_KEPT_MS.0;
+
+    fn place() -> (PublicKey, FeatureKey) {
+        let key = FeatureKey {
+            root: crate::tests::root(),
+            environment: Environment::Live,
+            feature: "solver".parse().unwrap(),
+        };
+        (PublicKey::from(&crate::tests::key(7)), key)
+    }
+
+    /// One seat lapsed at 0, three at 10.
+    fn lapses() -> Lapses {
+        let (client, key) = place();
+        let mut lapses = Lapses::default();
+        lapses.remember(BootMs(0), client, key.clone(), 1);
+        lapses.remember(BootMs(10), client, key, 3);
+        lapses
+    }
+
+    fn most(lapses: &Lapses, now: u64) -> u32 {
+        let (client, key) = place();
+        let covered = |seats: &u32| lapses.cover(BootMs(now), client, &key, *seats);
+        (1..9).take_while(covered).count().try_into().unwrap()
+    }
+
+    #[test]
+    fn l6_each_lapse_counts_for_ten_minutes_and_is_forgotten_then() {
+        let mut lapses = lapses();
+        assert_eq!(most(&lapses, KEPT - 1), 4);
+        assert_eq!(most(&lapses, KEPT), 3);
+        lapses.forget(BootMs(KEPT - 1));
+        assert_eq!(lapses.by_age.len(), 2);
+        lapses.forget(BootMs(KEPT));
+        assert_eq!((lapses.by_age.len(), most(&lapses, 0)), (1, 3));
+        lapses.forget(BootMs(KEPT + 10));
+        assert!(lapses.known.is_empty() && lapses.by_age.is_empty());
+    }
+
+    #[test]
+    fn l6_the_oldest_lapse_is_used_up_first_and_can_be_put_back() {
+        let (client, key) = place();
+        let mut lapses = lapses();
+        let taken = lapses.take(BootMs(20), client, &key, 2);
+        let seats: Vec<_> = taken.iter().map(|it| (it.until.0, it.seats)).collect();
+        assert_eq!(seats, [(KEPT, 1), (KEPT + 10, 1)]);
+        assert_eq!(most(&lapses, 20), 2);
+        let more = lapses.take(BootMs(20), client, &key, 1);
+        assert_eq!(more.len(), 1, "what is used up is not taken");
+        lapses.put_back(client, more);
+        lapses.put_back(client, taken);
+        assert_eq!(most(&lapses, 20), 4);
+        // The older one is over at this very moment.
+        let taken = lapses.take(BootMs(KEPT), client, &key, 4);
+        assert_eq!(taken.iter().map(|it| it.seats).collect::<Vec<_>>(), [3]);
+    }
+}

@@ -116,3 +116,19 @@ fn l11_the_mark_is_kept_once_an_hour_without_need_of_clients() {
     world.run(5 * 3_600_000);
     assert_eq!(world.engine.head().0 - head, 5);
 }
+
+#[test]
+fn l11_the_mark_rides_with_another_record_once_it_is_ten_minutes_old() {
+    let mut world = World::with_seats(9);
+    let mark = |world: &World| world.store["mark"].clone();
+    let first = mark(&world);
+    world.pass(599_999);
+    world.checkout(10, 1).unwrap();
+    assert_eq!(mark(&world), first);
+    world.pass(1);
+    // Nothing is written for its sake alone.
+    world.status();
+    assert_eq!(mark(&world), first);
+    world.checkout(10, 2).unwrap();
+    assert_ne!(mark(&world), first);
+}

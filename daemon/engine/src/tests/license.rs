@@ -278,3 +278,55 @@ fn l7_leases_go_on_under_a_new_serial() {
     assert_eq!(renewed.lease.license_hash, next.hash());
     assert_eq!((renewed.seats_out, renewed.seats_total), (1, Some(3)));
 }
+
+#[test]
+fn t7_an_older_revocation_list_takes_nothing_back_and_a_newer_one_counts() {
+    let list = |number, revoked: &str| {
+        let list = RevocationList {
+            root: PublicKey::from(&key(1)),
+            number,
+            issued: ISSUED,
+            issuing_keys: Vec::new(),
+            licenses: vec![revoked.parse().unwrap()],
+        };
+        list.sign(&key(1)).unwrap()
+    };
+    let one = |id: &str| license(id, 1, vec![feature("mesher", Some(1))]);
+    let bearing = |id: &str, list: Signed| signed_by(&one(id), &key(1), Some(&list));
+    let mut world = World::new();
+    world
+        .install(&bearing("acme-2", list(2, "acme-8")))
+        .unwrap();
+    world
+        .install(&bearing("acme-3", list(1, "acme-9")))
+        .unwrap();
+    refused(
+        world.install(&signed(&one("acme-8"))),
+        RefusalCode::BadRequest,
+    );
+    world.install(&signed(&one("acme-9"))).unwrap();
+    world
+        .install(&bearing("acme-4", list(3, "acme-7")))
+        .unwrap();
+    refused(
+        world.install(&signed(&one("acme-7"))),
+        RefusalCode::BadRequest,
+    );
+}
+
+#[test]
+fn t3_one_id_is_of_one_vendor() {
+    let mut world = World::with_seats(2);
+    let mut other = license("acme-1", 9, vec![feature("solver", Some(9))]);
+    other.vendor = "other".parse().unwrap();
+    let refusal = refused(
+        world.install(&signed_by(&other, &key(6), None)),
+        RefusalCode::BadRequest,
+    );
+    assert!(
+        refusal.detail.contains("another vendor"),
+        "{}",
+        refusal.detail
+    );
+    assert_eq!(world.status().pools[0].view.seats, Some(2));
+}

@@ -111,3 +111,19 @@ fn s2_a_key_that_is_not_accepted_is_denied_like_any_other() {
     world.run(60_000);
     assert_eq!(denied(&world)[0].1, RefusalCode::NotEnrolled);
 }
+
+#[test]
+fn s2_a_request_is_remembered_for_an_hour_and_then_another() {
+    let mut world = World::with_seats(1);
+    let deny = vec![rule(3, &[], Deny::default())];
+    world.set_policy(Policy { deny, ..policy() }).unwrap();
+    let ask = |world: &mut World| refused(world.checkout(11, 2), RefusalCode::Denied);
+    ask(&mut world);
+    world.run(3_600_000);
+    ask(&mut world);
+    world.run(600_000);
+    assert_eq!(denied(&world).len(), 1);
+    ask(&mut world);
+    world.run(600_000);
+    assert_eq!(denied(&world).len(), 2);
+}

@@ -133,3 +133,19 @@ fn a3_knocks_are_bounded_and_the_latest_stay() {
     };
     assert_eq!(ago_ms, DurationMs::ZERO);
 }
+
+#[test]
+fn a_key_has_one_name_of_a_bounded_length_and_the_same_once_more_is_no_history() {
+    let mut world = World::with_seats(2);
+    let accept = |name: String| AdminAsk::AcceptClient(of(10), name);
+    refused(
+        world.admin(accept("n".repeat(129))),
+        RefusalCode::BadRequest,
+    );
+    world.admin(accept("n".repeat(128))).unwrap();
+    world.admin(accept("ws10".to_owned())).unwrap();
+    let head = world.engine.head();
+    world.admin(accept("ws10".to_owned())).unwrap();
+    assert_eq!(world.engine.head(), head);
+    assert!(matches!(&clients(&mut world)[..], [ClientView::Accepted(it)] if it.name == "ws10"));
+}
