@@ -10,6 +10,7 @@ use usher_engine::record::{Event, LeaseRecord, SuspensionKey, What};
 use usher_protocol::{
     ids::Fingerprint,
     names::VendorName,
+    refusal::RefusalCode,
     time::{DurationMs, WallMs},
     wire::{Environment, Holder},
 };
@@ -58,14 +59,7 @@ impl Vendors {
                 holder,
                 code,
                 count,
-            } => WhatReport::Denied {
-                feature: self.feature(root, &feature),
-                root: text(root),
-                holder: holder.into(),
-                refusal: code.name(),
-                refusal_number: code.into(),
-                count,
-            },
+            } => Self::denied(self.feature(root, &feature), root, holder, code, count),
             What::LicenseInstalled(license, serial) => WhatReport::LicenseInstalled {
                 license: text(license),
                 serial,
@@ -120,6 +114,23 @@ impl Vendors {
                 reason,
             },
             What::Policy(text) => WhatReport::Policy { text },
+        }
+    }
+
+    fn denied(
+        feature: String,
+        root: Fingerprint,
+        holder: Holder,
+        code: RefusalCode,
+        count: u32,
+    ) -> WhatReport {
+        WhatReport::Denied {
+            feature,
+            root: text(root),
+            holder: holder.into(),
+            refusal: code.name(),
+            refusal_number: code.into(),
+            count,
         }
     }
 
