@@ -161,7 +161,7 @@ fn draw_terms(dice: &mut Dice) -> Terms {
     let is_test = dice.permille(150);
     let lengths = if is_test { &TINY[..] } else { &LENGTHS[..] };
     let lease_ms = lengths[pick(dice, lengths.len())];
-    let seats = 1 + u32::try_from(dice.below(6)).unwrap_or(0);
+    let seats = 1 + u32::try_from(dice.below(4)).unwrap_or(0);
     let overdraft = u32::from(dice.permille(200));
     let grouping = if dice.permille(250) {
         Grouping::ALL[pick(dice, Grouping::ALL.len())]
@@ -188,7 +188,7 @@ fn draw_network(dice: &mut Dice, lease: DurationMs) -> NetworkKnobs {
         twice_permille: [0, 20, 200][pick(dice, 3)],
         overtakes: dice.permille(300),
         delay_ms_max: [2, 100, 1_000][pick(dice, 3)],
-        long_permille: [0, 5, 50][pick(dice, 3)],
+        long_permille: [0, 20, 200][pick(dice, 3)],
         long_ms_max: lease.0 * 3 / 2,
     }
 }

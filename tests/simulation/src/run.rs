@@ -39,11 +39,20 @@ pub struct Found {
 /// # Errors
 /// [`Found`], with the trace of a second run of the same world.
 pub fn run(seed: u64, planted: Option<Planted>) -> Result<Figures, Box<Found>> {
-    let violation = match live(seed, planted, 0) {
+    run_adapted(seed, planted, &|_| {})
+}
+
+/// The same, with the knobs drawn from the seed changed in some way.
+fn run_adapted(
+    seed: u64,
+    planted: Option<Planted>,
+    adapt: &dyn Fn(&mut Knobs),
+) -> Result<Figures, Box<Found>> {
+    let violation = match live(seed, planted, 0, adapt) {
         (Ok(figures), _) => return Ok(figures),
         (Err(violation), _) => violation,
     };
-    let (_, trace) = live(seed, planted, TRACE_LINES);
+    let (_, trace) = live(seed, planted, TRACE_LINES, adapt);
     Err(Box::new(Found {
         seed,
         violation,
@@ -53,7 +62,7 @@ pub fn run(seed: u64, planted: Option<Planted>) -> Result<Figures, Box<Found>> {
 
 /// The last so many things that happened in the world of a seed, and how it ended.
 pub fn tell(seed: u64, lines: usize) -> String {
-    let (outcome, trace) = live(seed, None, lines);
+    let (outcome, trace) = live(seed, None, lines, &|_| {});
     let knobs = Knobs::draw(&mut Dice::new(!seed));
     match outcome {
         Ok(figures) => format!("{knobs:#?}\n{trace}{figures:#?}\n"),
@@ -90,16 +99,34 @@ pub fn campaign(seeds: Range<u64>) -> (Figures, Vec<Found>) {
     (figures, found)
 }
 
-/// Looks for a defect: how many worlds it took to find it, if so many are enough.
-pub fn find(planted: Planted, worlds_max: u64) -> Option<(u64, Box<Found>)> {
-    (1..=worlds_max).find_map(|seed| Some((seed, run(seed, Some(planted)).err()?)))
+/// Looks for a defect in worlds as `adapt` makes them: how many it took to find it, if so many are
+/// enough. Worlds in which what it needs is common make it show soon; others show it, too, but later.
+pub fn find(
+    planted: Planted,
+    worlds_max: u64,
+    adapt: &dyn Fn(&mut Knobs),
+) -> Option<(u64, Box<Found>)> {
+    let run = |seed, planted| run_adapted(seed, planted, adapt);
+    let (seed, found) =
+        (1..=worlds_max).find_map(|seed| Some((seed, run(seed, Some(planted)).err()?)))?;
+    // The same world holds without the defect, so it is the defect that was found.
+    match run(seed, None) {
+        Ok(_) => Some((seed, found)),
+        Err(_) => None,
+    }
 }
 
 /// A world's life, and the last things that happened in it. An engine that stops on a broken count is a
 /// violation like any other.
-fn live(seed: u64, planted: Option<Planted>, lines: usize) -> (Result<Figures, String>, String) {
+fn live(
+    seed: u64,
+    planted: Option<Planted>,
+    lines: usize,
+    adapt: &dyn Fn(&mut Knobs),
+) -> (Result<Figures, String>, String) {
     let mut dice = Dice::new(!seed);
-    let knobs = Knobs::draw(&mut dice);
+    let mut knobs = Knobs::draw(&mut dice);
+    adapt(&mut knobs);
     let length = DurationMs(knobs.terms.lease_ms.0 * (20 + dice.below(180)));
     let mut world = World::with_planted(seed, knobs, planted);
     world.trace.lines_max = lines;

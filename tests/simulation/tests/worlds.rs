@@ -1,6 +1,7 @@
 //! Random worlds in the short form, and the proof that they can fail.
 
-use usher_simulation::{Planted, campaign, find};
+use usher_protocol::{time::DurationMs, wire::Environment};
+use usher_simulation::{FaultKnobs, Knobs, Planted, campaign, find};
 use usher_tests::proof;
 
 #[test]
@@ -12,16 +13,29 @@ fn no_seat_is_used_twice_and_no_acknowledged_lease_is_lost() {
 
 #[test]
 fn s1_a_missing_sync_is_found() {
-    told(Planted::NoSync);
+    told(Planted::NoSync, &|_| {});
 }
 
 #[test]
 fn l1_a_right_counted_from_receipt_is_found() {
-    told(Planted::RightFromReceipt);
+    told(Planted::RightFromReceipt, &|knobs| {
+        knobs.terms.lease_ms = DurationMs::minutes(1);
+        knobs.terms.environment = Environment::Live;
+        knobs.terms.seats = 1;
+        knobs.network.long_permille = 300;
+        knobs.network.long_ms_max = 90_000;
+        knobs.faults = FaultKnobs {
+            block: Some(DurationMs::minutes(1)),
+            ..FaultKnobs::default()
+        };
+        knobs.work.think = Some(DurationMs::seconds(10));
+        knobs.work.hold = DurationMs::minutes(20);
+        knobs.work.wait_permille = 1000;
+    });
 }
 
-fn told(planted: Planted) {
-    let Some((worlds, found)) = find(planted, 500) else {
+fn told(planted: Planted, adapt: &dyn Fn(&mut Knobs)) {
+    let Some((worlds, found)) = find(planted, 300, adapt) else {
         panic!("{planted:?} is not found");
     };
     println!(

@@ -90,7 +90,8 @@ impl World {
             Chance::ServerCrash => self.crash_as_drawn(),
             Chance::Cut => self.cut(station),
             Chance::Block => {
-                let length = self.draw_length(2);
+                let length = DurationMs(self.knobs.terms.lease_ms.0 / 2);
+                let length = length.plus(self.draw_length(2));
                 self.block(station, length);
             }
             Chance::ClientCrash => self.kill_client(station),
@@ -136,14 +137,29 @@ impl World {
             user: user.to_owned(),
         };
         let seat = self.check_out(station, &wish);
-        // Nobody's patience is endless.
-        let patience = self.draw_length(4);
-        self.after(patience, Event::Done(seat));
+        self.lose_patience(seat);
+    }
+
+    /// Nobody waits for ever, and nobody who waits is idle: an hour of it costs as much as a day's use.
+    pub(crate) fn lose_patience(&mut self, seat: SeatId) {
+        if self.knobs.work.think.is_some() {
+            let patience = self.draw_length(4).min(DurationMs::hours(1));
+            self.after(patience, Event::Tired(seat));
+        }
+    }
+
+    pub(crate) fn tired(&mut self, seat: SeatId) {
+        if self.is_restless && !self.holds(seat) {
+            self.release(seat);
+        }
     }
 
     /// A seat that was granted is used for a while. Only a schedule's users decide for themselves.
     pub(crate) fn use_seat(&mut self, seat: SeatId) {
-        if self.knobs.work.think.is_some() {
+        if !self.is_restless {
+            // The calm: others wait.
+            self.after(DurationMs::seconds(1), Event::Done(seat));
+        } else if self.knobs.work.think.is_some() {
             let use_ms = self.dice.below(self.knobs.work.hold.0 * 2 + 1);
             self.after(DurationMs(use_ms), Event::Done(seat));
         }

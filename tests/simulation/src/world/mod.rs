@@ -92,6 +92,8 @@ pub(crate) enum Event {
     DialEnds(usize, u64),
     /// The user of a seat is done with it.
     Done(SeatId),
+    /// The user of a seat waits for it no more.
+    Tired(SeatId),
     /// A machine that slept, was paused or cut off goes on.
     Wakes(Machine),
     /// A station that could not reach the server can.
@@ -280,6 +282,7 @@ impl World {
             Event::Dial(station, wish) => self.dial(station, wish),
             Event::DialEnds(station, connection) => self.dial_ends(station, connection),
             Event::Done(seat) => self.release(seat),
+            Event::Tired(seat) => self.tired(seat),
             Event::Wakes(machine) => self.wake(machine),
             Event::Unblocked(station) => self.unblock(station),
             Event::Chance(chance) => self.chance(chance),
@@ -298,7 +301,7 @@ impl World {
             Event::ToClient(connection, _) | Event::ClientLoses(connection) => {
                 Machine::Station(self.connections.get(connection)?.station)
             }
-            Event::Due(seat, _) | Event::Look(seat) | Event::Done(seat) => {
+            Event::Due(seat, _) | Event::Look(seat) | Event::Done(seat) | Event::Tired(seat) => {
                 Machine::Station(seat.station)
             }
             Event::Dial(station, _) | Event::DialEnds(station, _) => Machine::Station(*station),

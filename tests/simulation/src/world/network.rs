@@ -92,6 +92,12 @@ impl World {
         let (usual, long, overtakes) =
             (network.delay_ms_max, network.long_ms_max, network.overtakes);
         let is_long = self.is_restless && self.dice.permille(network.long_permille);
+        // As late as a session still waits for, or later than any does.
+        let long = if self.dice.permille(700) {
+            long / 8
+        } else {
+            long
+        };
         let delay_ms = self.dice.below(if is_long { long } else { usual } + 1);
         let delay_us = delay_ms * 1000 + self.dice.below(1000);
         let mut at = Moment(self.now.0 + delay_us);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use usher_client::{
     connection::Expected,
     marks::Mark,
-    session::{Ask, Fresh, Input, Output, Session},
+    session::{Ask, Change, Fresh, Input, Output, Session},
 };
 use usher_protocol::{
     codec,
@@ -294,6 +294,9 @@ impl World {
         }
         if let Some(change) = output.change {
             self.note(|| format!("{id} is {change}"));
+            if matches!(change, Change::Lost(_)) {
+                self.lose_patience(id);
+            }
         }
         if output.over {
             self.stations[id.station].seats.remove(&id.number);
