@@ -15,7 +15,7 @@ use usher_protocol::{
 use crate::{
     api::{Answer, LicenseView},
     engine::Engine,
-    record::{LicenseSerial, Mark, PinnedRoot, Record, What},
+    record::{LicenseSerial, Mark, PinnedRoot, Record, TextPiece, What},
     step::{Asked, Step, no},
 };
 
@@ -215,13 +215,13 @@ impl Engine {
         let pieces = pieces_of(license.text());
         let count = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
         for (piece, text) in (1..).zip(pieces) {
-            let what = What::LicenseText {
+            let piece = TextPiece {
                 license: license.id.clone(),
                 piece,
                 pieces: count,
                 text: text.to_owned(),
             };
-            self.event(step, actor, what);
+            self.event(step, actor, What::LicenseText(piece));
         }
     }
 

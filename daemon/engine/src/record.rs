@@ -262,14 +262,18 @@ pub enum What {
     Policy(String),
     /// The text of a license that was installed, in pieces that follow each other: a state that is restored or
     /// rebuilt has it from here (L12).
-    LicenseText {
-        /// Whose.
-        license: LicenseId,
-        /// Which piece, from 1 on.
-        piece: u32,
-        /// How many there are.
-        pieces: u32,
-        /// The piece.
-        text: String,
-    },
+    LicenseText(TextPiece),
+}
+
+/// A piece of a license's text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextPiece {
+    /// Whose.
+    pub license: LicenseId,
+    /// Which piece, from 1 on.
+    pub piece: u32,
+    /// How many there are.
+    pub pieces: u32,
+    /// The piece.
+    pub text: String,
 }

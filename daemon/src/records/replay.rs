@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use usher_engine::record::{Event, LicenseSerial, Mark, PinnedRoot, Record, What};
+use usher_engine::record::{Event, LicenseSerial, Mark, PinnedRoot, Record, TextPiece, What};
 use usher_protocol::{
     documents::{license::VerifiedLicense, revocation::VerifiedRevocationList},
     ids::PublicKey,
@@ -52,15 +52,15 @@ impl Replay {
     }
 
     fn completed(&mut self, what: &What) -> Result<Option<Arc<VerifiedLicense>>, String> {
-        let What::LicenseText {
+        let What::LicenseText(it) = what else {
+            return Ok(None);
+        };
+        let TextPiece {
             license,
             piece,
             pieces,
             text,
-        } = what
-        else {
-            return Ok(None);
-        };
+        } = it;
         if *piece == 1 {
             self.texts.insert(license.clone(), String::new());
         }

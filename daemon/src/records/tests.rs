@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
-use usher_engine::record::{Borrowed, EnrolledClient, LeaseRecord, Mark, Suspension, Trouble};
+use usher_engine::record::{
+    Borrowed, EnrolledClient, LeaseRecord, Mark, Suspension, TextPiece, Trouble,
+};
 use usher_protocol::{
     documents::license::Grouping,
     ids::{Nonce, PublicKey},
@@ -189,12 +191,12 @@ fn events() -> Vec<What> {
         What::ClientAccepted(client()),
         What::ClientRemoved(client().client),
         What::Policy("2 rules".to_owned()),
-        What::LicenseText {
+        What::LicenseText(TextPiece {
             license: "acme-0001".parse().unwrap(),
             piece: 1,
             pieces: 2,
             text: "[license]".to_owned(),
-        },
+        }),
     ]
 }
 
@@ -352,12 +354,12 @@ fn replaying_a_licenses_text_gives_the_license_its_serial_its_root_and_the_mark(
     let text = license.text();
     let middle = text.floor_char_boundary(text.len() / 2);
     let piece = |piece, text: &str| {
-        event(What::LicenseText {
+        event(What::LicenseText(TextPiece {
             license: license.id.clone(),
             piece,
             pieces: 2,
             text: text.to_owned(),
-        })
+        }))
     };
     let (first, second) = (piece(1, &text[..middle]), piece(2, &text[middle..]));
     let mut live = journal::Live::new();

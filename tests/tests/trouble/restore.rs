@@ -103,42 +103,8 @@ fn drill(ground: &Ground, seed: u64) -> Drilled {
         .map(|number| Desk::new(number, ground.root, Arc::clone(&book), dice.roll()))
         .collect();
 
-    let backup = site.backup_name();
-    let (desks, made) = site.work(desks, OPERATIONS, |daemon| {
-        thread::sleep(Duration::from_millis(20));
-        said(
-            &daemon
-                .admin(&["backup", backup.to_str().unwrap()])
-                .output()
-                .unwrap(),
-        )
-    });
     let mut faults = Vec::new();
-    if !backup.is_file() {
-        faults.push(format!("no backup: {made}"));
-    }
-    let (desks, ()) = site.work(desks, OPERATIONS, |daemon| {
-        if newer {
-            daemon.install(&ground.newer);
-        }
-    });
-    site.lose(left, &mut dice);
-    let words = site.rebuild(left, &backup);
-    if left.is_whole() != words.contains("nothing was lost") {
-        faults.push(format!("{left:?}: {words}"));
-    }
-    site.daemon.start_again();
-    if newer && left.has_log() && left != Left::LogCut && site.serial() != 2 {
-        faults.push(format!("{left:?}: the newer license is not back: {words}"));
-    }
-    if newer && site.serial() != 2 {
-        // As the words of the restore ask for.
-        site.daemon.install(&ground.newer);
-    }
-    let is_held = site.status().contains("holding");
-    if is_held == left.is_whole() {
-        faults.push(format!("{left:?}: held: {is_held}\n{}", site.status()));
-    }
+    let desks = site.until_lost(desks, left, newer, &mut dice, &mut faults);
     let (desks, ()) = site.come_back(desks);
     let mut lost: Vec<String> = desks.iter().flat_map(Desk::lost).collect();
     let crowded: Vec<String> = desks.iter().flat_map(Desk::crowded).collect();
@@ -147,26 +113,7 @@ fn drill(ground: &Ground, seed: u64) -> Drilled {
         lost.extend(crowded);
     }
     lost.extend(site.unknown(&book.borrowed()));
-    // Newcomers ask all the time, until seats are lent again and some have changed hands.
-    let (mut desks, ()) = site.work(desks, OPERATIONS, |_| ());
-    for _ in 0..HOLD_ROUNDS_MAX {
-        if !site.status().contains("holding") {
-            break;
-        }
-        desks = site.work(desks, OPERATIONS, |_| ()).0;
-    }
-    if site.status().contains("holding") {
-        faults.push(format!(
-            "{left:?}: the hold does not end\n{}",
-            site.status()
-        ));
-    }
-    let _ = site.work(desks, OPERATIONS, |_| ());
-    let verified = site.daemon.ask(&["usage", "verify"]);
-    if !verified.starts_with("✓ ") {
-        faults.push(verified);
-    }
-    let _ = fs::remove_file(backup);
+    site.until_lent_again(desks, &mut faults);
     let about = |fault: String| format!("seed {seed}, {left:?}, newer license {newer}: {fault}");
     let named = |faults: Vec<String>| faults.into_iter().map(about).collect();
     Drilled {
@@ -189,6 +136,72 @@ struct Site<'a> {
 }
 
 impl Site<'_> {
+    /// Work, a backup under it, more work, a loss, and what is made of what is left: a daemon that runs again.
+    fn until_lost(
+        &mut self,
+        desks: Vec<Desk>,
+        left: Left,
+        newer: bool,
+        dice: &mut Dice,
+        faults: &mut Vec<String>,
+    ) -> Vec<Desk> {
+        let backup = self.backup_name();
+        let (desks, made) = self.work(desks, OPERATIONS, |daemon| {
+            thread::sleep(Duration::from_millis(20));
+            let mut verb = daemon.admin(&["backup", backup.to_str().unwrap()]);
+            said(&verb.output().unwrap())
+        });
+        if !backup.is_file() {
+            faults.push(format!("no backup: {made}"));
+        }
+        let (desks, ()) = self.work(desks, OPERATIONS, |daemon| {
+            if newer {
+                daemon.install(&self.ground.newer);
+            }
+        });
+        self.lose(left, dice);
+        let words = self.rebuild(left, &backup);
+        let _ = fs::remove_file(backup);
+        if left.is_whole() != words.contains("nothing was lost") {
+            faults.push(words.clone());
+        }
+        self.daemon.start_again();
+        if newer && left.has_log() && left != Left::LogCut && self.serial() != 2 {
+            faults.push(format!("the newer license is not back: {words}"));
+        }
+        if newer && self.serial() != 2 {
+            // The first thing after a restore without the log (S6).
+            self.daemon.install(&self.ground.newer);
+        }
+        if self.is_held() == left.is_whole() {
+            faults.push(format!("held: {}\n{}", self.is_held(), self.status()));
+        }
+        desks
+    }
+
+    /// Newcomers ask all the time, until seats are lent again and some have changed hands.
+    fn until_lent_again(&self, desks: Vec<Desk>, faults: &mut Vec<String>) {
+        let (mut desks, ()) = self.work(desks, OPERATIONS, |_| ());
+        for _ in 0..HOLD_ROUNDS_MAX {
+            if !self.is_held() {
+                break;
+            }
+            desks = self.work(desks, OPERATIONS, |_| ()).0;
+        }
+        if self.is_held() {
+            faults.push(format!("the hold does not end\n{}", self.status()));
+        }
+        let _ = self.work(desks, OPERATIONS, |_| ());
+        let verified = self.daemon.ask(&["usage", "verify"]);
+        if !verified.starts_with("✓ ") {
+            faults.push(verified);
+        }
+    }
+
+    fn is_held(&self) -> bool {
+        self.status().contains("holding")
+    }
+
     /// Everybody works; meanwhile something else is done.
     fn work<T>(
         &self,

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 use usher_client::clock::{local_rfc3339, utc_rfc3339};
-use usher_engine::record::{Event, LeaseRecord, SuspensionKey, What};
+use usher_engine::record::{Event, LeaseRecord, SuspensionKey, TextPiece, What};
 use usher_protocol::{
     ids::Fingerprint,
     names::VendorName,
@@ -64,16 +64,7 @@ impl Vendors {
                 license: text(license),
                 serial,
             },
-            What::LicenseText {
-                license,
-                piece,
-                pieces,
-                ..
-            } => WhatReport::LicenseText {
-                license: text(license),
-                piece,
-                pieces,
-            },
+            What::LicenseText(it) => text_piece(&it),
             What::LicenseRemoved(license, serial) => WhatReport::LicenseRemoved {
                 license: text(license),
                 serial,
@@ -421,6 +412,14 @@ impl fmt::Display for LeaseEntry {
 impl fmt::Display for HolderEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} on {}", plain(&self.user), plain(&self.host))
+    }
+}
+
+fn text_piece(it: &TextPiece) -> WhatReport {
+    WhatReport::LicenseText {
+        license: text(&it.license),
+        piece: it.piece,
+        pieces: it.pieces,
     }
 }
 

@@ -136,12 +136,13 @@ impl Desk {
             ..a_seat()
         };
         let wall = Clock::new().now().wall;
-        let request = match borrowed {
-            true => Request::Borrow(Borrow {
+        let request = if borrowed {
+            Request::Borrow(Borrow {
                 checkout: seat.clone(),
                 wall,
-            }),
-            false => Request::Checkout(seat.clone()),
+            })
+        } else {
+            Request::Checkout(seat.clone())
         };
         let asked = boot();
         if let Reply::Granted(grant) = peer.try_ask(request).await? {
@@ -186,9 +187,10 @@ impl Desk {
 fn length_of(grant: &Grant) -> u64 {
     let held = Held::of(&a_seat(), grant.clone());
     let now = Clock::new().now();
-    match held.lease.borrowed {
-        true => held.lease.not_after.since(now.wall).0,
-        false => held.lease.length_ms.0,
+    if held.lease.borrowed {
+        held.lease.not_after.since(now.wall).0
+    } else {
+        held.lease.length_ms.0
     }
 }
 

@@ -33,7 +33,7 @@ fn s3_damage_to_any_file_is_never_a_silent_change() {
     let whole: Vec<u64> = seeds
         .iter()
         .copied()
-        .filter(|seed| seed % WHOLE_EVERY == 0)
+        .filter(|seed| seed.is_multiple_of(WHOLE_EVERY))
         .collect();
     let started = side_by_side(THREADS, whole, |seed| {
         whole_daemon(&ground, &fixtures, seed)

@@ -4,7 +4,10 @@
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::process::ExitStatus;
 
+use tokio::runtime::Runtime;
+use usher_tests::daemon::Daemon;
 use usher_tests::proof::{Dice, seeds, tell};
 use usher_tests::shim::{Call, How, Shim};
 
@@ -133,7 +136,7 @@ pub(super) fn site(call: &Call) -> (String, String, u64) {
         .unwrap()
         .to_string_lossy();
     let name: Vec<_> = name.collect();
-    let phase = if call.number <= START_CALLS { 0 } else { 1 };
+    let phase = u64::from(call.number > START_CALLS);
     (call.kind.clone(), format!("{of}/{}", name.join(".")), phase)
 }
 
@@ -144,85 +147,11 @@ fn tried(ground: &Ground, seed: u64, point: &Point) -> Outcome {
     let shim = shim.failing(point.call.number, point.error, &point.how);
     put(&shim, &mut daemon);
     let runtime = runtime();
-    let (started, whole, told) = match daemon.try_start() {
-        Ok(()) => {
-            let mut visit = Visit::new(ground, &mut daemon, &shim, &runtime);
-            let whole = visit.run();
-            (true, whole, visit.told)
-        }
-        Err(_) => (false, false, Told::default()),
-    };
+    let mut outcome = Outcome::default();
+    let told = life_that_fails(ground, &state, &mut daemon, &shim, &runtime, &mut outcome);
     let failed = shim.calls().into_iter().find(|call| call.failed);
-    let mut outcome = Outcome {
-        reached: failed.is_some(),
-        acknowledged: told.acknowledged,
-        late: told.late.len() as u64,
-        ..Outcome::default()
-    };
-    let mut faults = Vec::new();
-    faults.extend(
-        told.late
-            .iter()
-            .map(|what| format!("acknowledged after the error: {what}")),
-    );
-    // An error that comes with the very end shows there.
-    let status = match (started, &failed) {
-        (false, _) => None,
-        (true, Some(call)) if !whole && !may_go_on(&call.path, &state.0) => {
-            let ended = catch_unwind(AssertUnwindSafe(|| daemon.wait()));
-            if ended.is_err() {
-                faults.push("it does not end".to_owned());
-                daemon.kill();
-            }
-            ended.ok()
-        }
-        (true, _) => Some(daemon.terminate()),
-    };
-    let failed = failed.or_else(|| shim.calls().into_iter().find(|call| call.failed));
-    outcome.reached = failed.is_some();
-    let log = daemon.log();
-    if let Some(call) = &failed {
-        let ended_well = status.is_some_and(|status| status.success());
-        if ended_well && !may_go_on(&call.path, &state.0) {
-            faults.push("it ended as if nothing had happened".to_owned());
-        }
-        if !ended_well && !names_next_step(&log) {
-            faults.push(format!("no next step:\n{log}"));
-        }
-    } else if !status.is_some_and(|status| status.success()) {
-        faults.push(format!("it failed although the disk did not:\n{log}"));
-    }
     off(&mut daemon);
-    let mut again = daemon.try_start();
-    if let Err(problem) = &again {
-        // The log of all lives; the last one's words are new.
-        if problem.matches("usherd repair").count() > log.matches("usherd repair").count() {
-            outcome.repairs += 1;
-            println!(
-                "seed {seed}: a repair is asked for after {failed:?}: {}",
-                problem.lines().last().unwrap_or_default()
-            );
-            daemon.ask(&["repair", "--yes"]);
-            again = daemon.try_start();
-        }
-    }
-    match again {
-        Ok(()) => {
-            let missing = missing(ground, &daemon, &told, &runtime);
-            outcome.lost += missing.len() as u64;
-            faults.extend(missing);
-            if !daemon.terminate().success() {
-                faults.push(format!(
-                    "the next life does not end well:\n{}",
-                    daemon.log()
-                ));
-            }
-        }
-        Err(problem) => {
-            outcome.start_failures += 1;
-            faults.push(format!("it does not start again: {problem}"));
-        }
-    }
+    life_after(ground, &mut daemon, &told, &runtime, &mut outcome);
     let about = |fault: String| {
         let Point { call, error, how } = point;
         format!(
@@ -232,8 +161,93 @@ fn tried(ground: &Ground, seed: u64, point: &Point) -> Outcome {
             call.path.display()
         )
     };
-    outcome.faults = faults.into_iter().map(about).collect();
+    outcome.faults = outcome.faults.into_iter().map(about).collect();
     outcome
+}
+
+/// The life in which the call fails: nothing is acknowledged after it, and it ends with a next step.
+fn life_that_fails(
+    ground: &Ground,
+    state: &State,
+    daemon: &mut Daemon,
+    shim: &Shim,
+    runtime: &Runtime,
+    outcome: &mut Outcome,
+) -> Told {
+    let is_failed = || shim.calls().into_iter().find(|call| call.failed);
+    let (mut told, mut status) = (Told::default(), None);
+    if daemon.try_start().is_ok() {
+        let mut visit = Visit::new(ground, daemon, shim, runtime);
+        let whole = visit.run();
+        told = visit.told;
+        let must_end = |call: Call| !whole && !may_go_on(&call.path, &state.0);
+        status = if is_failed().is_some_and(must_end) {
+            ended(daemon, outcome)
+        } else {
+            // An error that comes with the very end shows there.
+            Some(daemon.terminate())
+        };
+    }
+    outcome.acknowledged = told.acknowledged;
+    outcome.late = told.late.len() as u64;
+    let late = told.late.iter();
+    let late = late.map(|what| format!("acknowledged after the error: {what}"));
+    outcome.faults.extend(late);
+    let failed = is_failed();
+    outcome.reached = failed.is_some();
+    let ended_well = status.is_some_and(|status| status.success());
+    let log = daemon.log();
+    outcome.faults.extend(match failed {
+        Some(call) if ended_well && !may_go_on(&call.path, &state.0) => {
+            Some("it ended as if nothing had happened".to_owned())
+        }
+        Some(_) if !ended_well && !names_next_step(&log) => Some(format!("no next step:\n{log}")),
+        None if !ended_well => Some(format!("it failed although the disk did not:\n{log}")),
+        _ => None,
+    });
+    told
+}
+
+/// Waits for a daemon that must end by itself.
+fn ended(daemon: &mut Daemon, outcome: &mut Outcome) -> Option<ExitStatus> {
+    let ended = catch_unwind(AssertUnwindSafe(|| daemon.wait()));
+    if ended.is_err() {
+        outcome.faults.push("it does not end".to_owned());
+        daemon.kill();
+    }
+    ended.ok()
+}
+
+/// The life after it, on a whole disk: everything that was acknowledged is there.
+fn life_after(
+    ground: &Ground,
+    daemon: &mut Daemon,
+    told: &Told,
+    runtime: &Runtime,
+    outcome: &mut Outcome,
+) {
+    let before = daemon.log().matches("usherd repair").count();
+    let mut again = daemon.try_start();
+    if let Err(problem) = &again
+        && problem.matches("usherd repair").count() > before
+    {
+        outcome.repairs += 1;
+        daemon.ask(&["repair", "--yes"]);
+        again = daemon.try_start();
+    }
+    if let Err(problem) = again {
+        outcome.start_failures += 1;
+        let fault = format!("it does not start again: {problem}");
+        outcome.faults.push(fault);
+        return;
+    }
+    let missing = missing(ground, daemon, told, runtime);
+    outcome.lost += missing.len() as u64;
+    outcome.faults.extend(missing);
+    if !daemon.terminate().success() {
+        let fault = format!("the next life does not end well:\n{}", daemon.log());
+        outcome.faults.push(fault);
+    }
 }
 
 /// Each way to fail: once, half, and for good, as disks do.
@@ -258,14 +272,14 @@ pub(super) fn log_of(ground: &Ground, state: &State) -> std::path::PathBuf {
     ground.station.home().join(format!("{name}.calls"))
 }
 
-pub(super) fn put(shim: &Shim, daemon: &mut usher_tests::daemon::Daemon) {
+pub(super) fn put(shim: &Shim, daemon: &mut Daemon) {
     for (name, value) in shim.variables() {
         daemon.set_variable(name, value);
     }
 }
 
 /// A whole disk again.
-pub(super) fn off(daemon: &mut usher_tests::daemon::Daemon) {
+pub(super) fn off(daemon: &mut Daemon) {
     daemon.set_variable("USHER_SHIM_BELOW", "");
 }
 

@@ -105,7 +105,7 @@ fn tried(stopped: &Stopped<'_>, seed: u64, verb: usize, point: &Point) -> (bool,
     let mut faults = Vec::new();
     match &first {
         Err(said) if failed.is_none() => {
-            faults.push(format!("it failed although the disk did not: {said}"))
+            faults.push(format!("it failed although the disk did not: {said}"));
         }
         Err(said) if !names_next_step(said) => faults.push(format!("no next step: {said}")),
         _ => {}
@@ -113,37 +113,27 @@ fn tried(stopped: &Stopped<'_>, seed: u64, verb: usize, point: &Point) -> (bool,
     let runtime = runtime();
     let mut daemon = ground.daemon(&state);
     off(&mut daemon);
+    let mut say_again = first.is_err();
     // Every second time the administrator starts the daemon before saying it again.
-    let start_first = seed % 2 == 0 && first.is_err();
-    let again_first = first.is_err() && !start_first;
-    if start_first {
+    if first.is_err() && seed.is_multiple_of(2) {
         match daemon.try_start() {
             Ok(()) => {
                 faults.extend(missing(ground, &daemon, &stopped.told, &runtime));
                 daemon.terminate();
+                say_again = false;
             }
-            Err(problem) if names_next_step(&problem) => {
-                if let Err(said) = run(
-                    stopped,
-                    &state,
-                    verb,
-                    &Shim::new(Path::new("/nonexistent"), &log_of(ground, &state)),
-                ) {
-                    faults.push(format!("said again it fails: {said}"));
-                }
-            }
+            Err(problem) if names_next_step(&problem) => {}
             Err(problem) => faults.push(problem),
         }
     }
-    if again_first {
-        if let Err(said) = run(
-            stopped,
-            &state,
-            verb,
-            &Shim::new(Path::new("/nonexistent"), &log_of(ground, &state)),
-        ) {
-            faults.push(format!("said again it fails: {said}"));
-        }
+    if say_again {
+        let whole_disk = Shim::new(Path::new("/nonexistent"), &log_of(ground, &state));
+        let again = run(stopped, &state, verb, &whole_disk);
+        faults.extend(
+            again
+                .err()
+                .map(|said| format!("said again it fails: {said}")),
+        );
     }
     if daemon_runs_with_all(&mut daemon, stopped, &runtime, &mut faults) && verb == BACKUP {
         let status = daemon.ask(&["status"]);

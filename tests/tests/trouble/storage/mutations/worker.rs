@@ -114,7 +114,7 @@ fn outcome_of(state: &Path, seed: u64, whole: &Reading, epoch: u64) -> String {
                 fault if fault.starts_with("FAULT") => fault,
                 _ => format!("refused once: {said}"),
             },
-            Err(_) if seed % REPAIR_EVERY == 0 && said.contains("usherd repair") => {
+            Err(_) if seed.is_multiple_of(REPAIR_EVERY) && said.contains("usherd repair") => {
                 repaired(state, whole, epoch)
             }
             Err(_) => format!("refused: {said}"),
@@ -219,5 +219,5 @@ fn contents(state: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 const WORKERS: usize = 2;
 const FIXTURES: &str = "USHER_TEST_MUTATED";
 const SEEDS: &str = "USHER_TEST_MUTATIONS";
-const HANGS: Duration = Duration::from_secs(120);
+const HANGS: Duration = Duration::from_mins(2);
 const REPAIR_EVERY: u64 = 4;
