@@ -12,6 +12,16 @@ fn no_seat_is_used_twice_and_no_acknowledged_lease_is_lost() {
 }
 
 #[test]
+fn a1_a_seed_makes_one_world() {
+    let lives = [
+        usher_simulation::tell(1, 1000),
+        usher_simulation::tell(1, 1000),
+    ];
+    assert!(lives[0].lines().count() > 100);
+    assert_eq!(lives[0], lives[1]);
+}
+
+#[test]
 fn s1_a_missing_sync_is_found() {
     told(Planted::NoSync, &|_| {});
 }
@@ -45,4 +55,4 @@ fn told(planted: Planted, adapt: &dyn Fn(&mut Knobs)) {
 }
 
 /// Worlds of the short form.
-const WORLDS: u64 = 20;
+const WORLDS: u64 = 60;
