@@ -16,8 +16,6 @@ pub enum Planted {
     AnswerBeforeCommit,
     /// The engine's ticks come as if the guard time were over: G left out (L2).
     NoGuard,
-    /// The engine is given the time at which an input came into the queue (L2).
-    NowOfArrival,
     /// The stored longest promise counts nothing after a restart (L4).
     NoHoldAtStart,
     /// The boot clock of a client stops while it sleeps (L3).

@@ -2,7 +2,10 @@
 
 use usher_client::session::{Answer as Told, Granted, Input, Outcome};
 use usher_engine::api::{Answer, Promise};
-use usher_protocol::wire::Push;
+use usher_protocol::{
+    refusal::{Refusal, RefusalCode},
+    wire::Push,
+};
 
 use super::{
     SeatId, World,
@@ -49,6 +52,9 @@ impl World {
             Answer::Queued(place) => (Told::Queued(place), None),
             Answer::Left => (Told::Left, None),
             Answer::Released => (Told::Released, None),
+            Answer::Refused(refusal) if self.is_renewed_all_the_same(&refusal) => {
+                self.promised_before(id, refusal)
+            }
             Answer::Refused(refusal) => {
                 self.figures.refusals += 1;
                 self.note(|| format!("{id} is told {}", refusal.code.name()));
@@ -73,6 +79,21 @@ impl World {
             seat.extended = Some(extended);
             seat.may_be_lost = false;
             self.figures.extensions += 1;
+        }
+    }
+
+    fn is_renewed_all_the_same(&self, refusal: &Refusal) -> bool {
+        let is_planted = self.planted == Some(Planted::RenewedAfterEviction);
+        is_planted && refusal.code == RefusalCode::Evicted
+    }
+
+    /// What the seat was promised last, once more.
+    fn promised_before(&self, id: SeatId, refusal: Box<Refusal>) -> (Told, Option<Extended>) {
+        let seat = self.stations[id.station].seats.get(&id.number);
+        let held = seat.and_then(|seat| Some((seat.session.held()?, seat.extended.clone())));
+        match held {
+            Some((held, extended)) => (Told::Granted(Box::new(held.granted.clone())), extended),
+            None => (Told::Refused(refusal), None),
         }
     }
 

@@ -60,7 +60,7 @@ pub(crate) struct Server {
 /// A running daemon.
 pub(crate) struct Life {
     pub(crate) works: Works,
-    inbox: VecDeque<(Now, Question<Waiter>)>,
+    inbox: VecDeque<Question<Waiter>>,
     pending: Option<Pending<Waiter>>,
     released: Released,
     /// What was promised over each open connection.
@@ -231,7 +231,6 @@ impl World {
         to: Option<To>,
         question: impl FnOnce(Option<Waiter>) -> Question<Waiter>,
     ) {
-        let arrival = self.server_now();
         let delay = self.dice.below(self.knobs.queue_ms_max + 1);
         let number = self.server.lives;
         let Some(life) = &mut self.server.life else {
@@ -239,7 +238,7 @@ impl World {
         };
         let released = Rc::clone(&life.released);
         let waiter = to.map(|to| Waiter { to, released });
-        life.inbox.push_back((arrival, question(waiter)));
+        life.inbox.push_back(question(waiter));
         if !std::mem::replace(&mut life.is_busy, true) {
             self.after(DurationMs(delay), Event::Step(number, Stage::Take));
         }
@@ -378,10 +377,9 @@ impl World {
         };
         let mut pending = Pending::default();
         while pending.inputs() < BATCH_INPUTS_MAX
-            && let Some((arrival, question)) = life.inbox.pop_front()
+            && let Some(question) = life.inbox.pop_front()
         {
             let now = match planted {
-                Some(Planted::NowOfArrival) => arrival,
                 Some(Planted::NoGuard) if matches!(question, Question::Tick) => early,
                 _ => now,
             };
