@@ -178,3 +178,32 @@ fn differs(told: &Place, place: &Place) -> bool {
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use usher_protocol::time::DurationMs;
+
+    use super::*;
+
+    fn place(position: u32, expected: Option<u64>) -> Place {
+        Place {
+            position,
+            waiting: 9,
+            expected_ms: expected.map(DurationMs),
+        }
+    }
+
+    #[test]
+    fn l9_another_place_or_an_estimate_off_by_more_than_a_quarter_is_told() {
+        let told = place(3, Some(100));
+        for same in [place(3, Some(100)), place(3, Some(125)), place(3, Some(75))] {
+            assert!(!differs(&told, &same), "{same:?}");
+        }
+        for other in [place(3, Some(126)), place(3, Some(74)), place(2, Some(100))] {
+            assert!(differs(&told, &other), "{other:?}");
+        }
+        assert!(differs(&told, &place(3, None)));
+        assert!(differs(&place(3, None), &told));
+        assert!(!differs(&place(3, None), &place(3, None)));
+    }
+}

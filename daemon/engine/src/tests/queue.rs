@@ -304,14 +304,40 @@ fn l9_an_estimate_comes_with_the_place() {
 #[test]
 fn l5_the_nonce_of_one_that_waits_borrows_nothing() {
     let (mut world, _) = full(1);
-    assert_eq!(position(&world.wait(11, 5)), 1);
     let mut checkout = wants(5);
     checkout.length_ms = Some(DurationMs::days(1));
+    assert_eq!(position(&world.wait_with(11, checkout.clone())), 1);
     let borrow = usher_protocol::wire::Borrow {
         wall: world.now.wall,
-        checkout,
+        checkout: checkout.clone(),
     };
     let asked = promised(world.client(11, ClientAsk::Borrow(borrow)));
     refused(asked, RefusalCode::NonceReused);
-    assert_eq!(position(&world.wait(11, 5)), 1);
+    assert_eq!(world.engine.queue.waiters().count(), 1);
+}
+
+#[test]
+fn a4_a_full_pool_says_how_many_are_out_and_what_would_help() {
+    let (mut world, leases) = full(3);
+    let said = |world: &mut World, seats| {
+        let wish = Checkout { seats, ..wants(9) };
+        refused(world.checkout_with(9, wish), RefusalCode::NoSeat).detail
+    };
+    let all = said(&mut world, 1);
+    assert!(
+        all.starts_with("all 3 seats of solver are out; wait, or"),
+        "{all}"
+    );
+    let many = said(&mut world, 2);
+    assert!(
+        many.starts_with("3 of 3 seats of solver are out, and 2 were"),
+        "{many}"
+    );
+    world.wait(11, 21);
+    world.give_back(10, &leases[0], 1);
+    let offered = said(&mut world, 1);
+    assert!(
+        offered.starts_with("2 of 3 seats of solver are out, and the others are kept"),
+        "{offered}"
+    );
 }

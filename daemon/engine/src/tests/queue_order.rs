@@ -384,3 +384,53 @@ fn l6_a_set_needs_lapses_for_all_of_it() {
     assert_eq!(queued(&answer), 2);
     assert_eq!(queued(&world.wait_with(10, waits("ada", 41, 1))), 1);
 }
+
+#[test]
+fn l9_an_administrator_sees_who_waits_line_by_line_and_a_set_once() {
+    let mut world = two_features(1, 1);
+    let solver = world.checkout(10, 1).unwrap().lease;
+    let held = Checkout {
+        wait: false,
+        ..mesher(2)
+    };
+    world.checkout_with(10, held).unwrap();
+    world.wait_with(12, waits("ann", 21, 1));
+    let set = vec![waits("ada", 31, 1), mesher(32)];
+    world.client(11, ClientAsk::CheckoutAll(set));
+    world.wait_with(13, waits("bob", 41, 1));
+    world.wait_with(14, mesher(51));
+    world.run(1000);
+    let seen = |world: &mut World| match world.admin(AdminAsk::Queue) {
+        Ok(Answer::Queue(views)) => views,
+        other => panic!("{other:?}"),
+    };
+    let places = |views: &[crate::api::WaiterView]| {
+        let place = |it: &crate::api::WaiterView| (it.feature.clone(), it.place.position, it.seats);
+        let mut places: Vec<_> = views.iter().map(place).collect();
+        places.sort();
+        places
+    };
+    let expected = |ann: u32, set: u32, bob: u32| {
+        let both = "acme/solver + acme/mesher";
+        let solver = "acme/solver";
+        let views = [
+            ("acme/mesher", 2, 1),
+            (solver, ann, 1),
+            (solver, bob, 1),
+            (both, set, 2),
+        ];
+        views.map(|(feature, position, seats)| (feature.to_owned(), position, seats))
+    };
+    let views = seen(&mut world);
+    assert_eq!(places(&views), expected(1, 2, 3));
+    assert!(views.iter().all(|it| it.waited_ms == DurationMs(1000)));
+    assert!(views.iter().all(|it| it.offered_ms.is_none()));
+    // Who is offered a seat stands in no line, and is shown before those who do.
+    give_back(&mut world, &solver, 1);
+    let views = seen(&mut world);
+    let offered: Vec<_> = views.iter().filter(|it| it.offered_ms.is_some()).collect();
+    assert_eq!((offered.len(), offered[0].user.as_str()), (1, "ann"));
+    assert_eq!(offered[0].place.position, 0);
+    assert_eq!(offered[0].offered_ms, Some(DurationMs(30_000)));
+    assert_eq!(places(&views), expected(0, 1, 2));
+}
