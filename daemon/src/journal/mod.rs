@@ -21,6 +21,7 @@ mod frame;
 pub mod fuzzing;
 mod memory;
 mod meta;
+mod nudge;
 mod open;
 mod outbox;
 mod paths;

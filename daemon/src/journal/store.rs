@@ -11,6 +11,7 @@ use std::path::Path;
 
 use super::frame::{self, Kind, META_KEY, OUTBOX_PREFIX, PIECE_PREFIX, VALUE_PREFIX};
 use super::meta::Meta;
+use super::nudge::Nudge;
 use super::{JournalError, StorePaths, Write};
 use crate::usage::Entry;
 
@@ -19,6 +20,8 @@ pub(super) struct Store {
     pub(super) paths: StorePaths,
     pub(super) meta: Meta,
     version: u8,
+    // Dropped before the database that it flushes.
+    nudge: Nudge,
     db: Database,
     db_file: File,
     witness: File,
@@ -82,10 +85,17 @@ impl Store {
             .mode(0o600)
             .open(&paths.witness)
             .map_err(JournalError::io("open", &paths.witness))?;
+        let flushed = (*db).clone();
+        let nudge = Nudge::start(move || {
+            // The step that is woken tells what was wrong.
+            let _ = catch_unwind(AssertUnwindSafe(|| flushed.flush()));
+        })
+        .map_err(JournalError::io("start the thread that watches", &place))?;
         Ok(Self {
             paths: paths.clone(),
             meta,
             version,
+            nudge,
             db,
             db_file,
             witness,
@@ -122,9 +132,11 @@ impl Store {
                 batch.insert(place, bytes);
             }
             batch.insert(META_KEY, next.encode(self.version));
-            self.db.apply_batch(batch)?;
-            self.db.flush()?;
-            Ok(())
+            self.nudge.watched(|| {
+                self.db.apply_batch(batch)?;
+                self.db.flush()?;
+                Ok(())
+            })
         })?;
         // S1: sled's flush is `sync_file_range`, which survives a killed process but no power cut.
         self.db_file
