@@ -2,36 +2,36 @@
 
 /// The bytes that are left.
 #[derive(Debug, Clone, Copy)]
-pub struct Feed<'a>(&'a [u8]);
+pub(crate) struct Feed<'a>(&'a [u8]);
 
 impl<'a> Feed<'a> {
     /// Of a target's input.
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
     /// Nothing is left.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// One byte.
-    pub fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         self.take(1).first().copied().unwrap_or_default()
     }
 
     /// True in half of the cases.
-    pub fn flag(&mut self) -> bool {
+    pub(crate) fn flag(&mut self) -> bool {
         self.byte() & 1 == 1
     }
 
     /// One of these.
-    pub fn pick<'b, T>(&mut self, from: &'b [T]) -> &'b T {
+    pub(crate) fn pick<'b, T>(&mut self, from: &'b [T]) -> &'b T {
         &from[usize::from(self.byte()) % from.len()]
     }
 
     /// A number: small, at an edge, or any.
-    pub fn number(&mut self) -> u64 {
+    pub(crate) fn number(&mut self) -> u64 {
         match self.byte() {
             small @ 0..128 => u64::from(small),
             edge @ 128..224 => EDGES[usize::from(edge) % EDGES.len()],
@@ -45,25 +45,25 @@ impl<'a> Feed<'a> {
     }
 
     /// As [`Self::number`], in 32 bits.
-    pub fn number_32(&mut self) -> u32 {
+    pub(crate) fn number_32(&mut self) -> u32 {
         u32::try_from(self.number()).unwrap_or(u32::MAX)
     }
 
     /// Up to so many bytes.
-    pub fn take(&mut self, length_max: usize) -> &'a [u8] {
+    pub(crate) fn take(&mut self, length_max: usize) -> &'a [u8] {
         let (taken, left) = self.0.split_at(length_max.min(self.0.len()));
         self.0 = left;
         taken
     }
 
     /// A length in one byte, and as many bytes.
-    pub fn counted(&mut self) -> &'a [u8] {
+    pub(crate) fn counted(&mut self) -> &'a [u8] {
         let length = usize::from(self.byte());
         self.take(length)
     }
 
     /// All that is left.
-    pub fn rest(&mut self) -> &'a [u8] {
+    pub(crate) fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)
     }
 }

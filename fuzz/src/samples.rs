@@ -13,6 +13,7 @@ use usher_protocol::{
         revocation::RevocationList,
         site_request::SiteRequest,
     },
+    envelope::Signed,
     ids::{BootId, Commit, Epoch, LeaseId, Nonce, PublicKey, Token},
     limits::{LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN, LEASE_MS_MIN_TEST},
     time::{BootMs, DurationMs, Now, WallMs},
@@ -150,20 +151,25 @@ fn mesher() -> Feature {
     }
 }
 
-/// These terms, signed.
-pub(crate) fn signed(license: &License) -> Arc<VerifiedLicense> {
+/// These terms, signed; a list of revocations costs each engine that installs them a verification.
+fn signed(license: &License, revocations: Option<&Signed>) -> Arc<VerifiedLicense> {
     let mut certificate = certificate();
     certificate.expires = WallMs::NEVER; // for features without an end
     let certificate = certificate.sign(key(ROOT)).unwrap();
-    let revocations = revocations().sign(key(ROOT)).unwrap();
-    let file = issue(license, key(ISSUING), &certificate, Some(&revocations)).unwrap();
+    let file = issue(license, key(ISSUING), &certificate, revocations).unwrap();
     Arc::new(VerifiedLicense::verify(file.as_bytes()).unwrap())
 }
 
 /// The licenses, signed once: live, its next serial, test.
 pub(crate) fn licenses() -> &'static [Arc<VerifiedLicense>; 3] {
-    static LICENSES: LazyLock<[Arc<VerifiedLicense>; 3]> =
-        LazyLock::new(|| [license(), license_next(), license_test()].map(|it| signed(&it)));
+    static LICENSES: LazyLock<[Arc<VerifiedLicense>; 3]> = LazyLock::new(|| {
+        let revocations = revocations().sign(key(ROOT)).unwrap();
+        [
+            signed(&license(), None),
+            signed(&license_next(), Some(&revocations)),
+            signed(&license_test(), None),
+        ]
+    });
     &LICENSES
 }
 

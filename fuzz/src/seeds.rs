@@ -50,7 +50,7 @@ fn all() -> Vec<(&'static str, Seeds)> {
         ("config", texts(CONFIGS)),
         ("documents", documents()),
         ("engine", sequences(48)),
-        ("flexnet", texts(OPTIONS)),
+        ("flexnet", options()),
         ("frame", frames()),
         ("lease_file", lease_files()),
         ("license", license_texts()),
@@ -69,6 +69,12 @@ fn all() -> Vec<(&'static str, Seeds)> {
 
 fn texts(texts: &[&str]) -> Seeds {
     texts.iter().map(|it| it.as_bytes().to_vec()).collect()
+}
+
+/// A few lines each: an options file is read line by line, and short ones are read fast.
+fn options() -> Seeds {
+    let lines: Vec<&str> = OPTIONS.split_inclusive('\n').collect();
+    lines.chunks(4).map(|it| it.concat().into_bytes()).collect()
 }
 
 fn with(first: u8, rest: &[u8]) -> Vec<u8> {
@@ -479,7 +485,7 @@ const POLICIES: &[&str] = &[
      [[queue]]\nfeature = \"acme/solver\"\nbackfill = true\n[[idle]]\nafter = \"never\"\n",
 ];
 
-const OPTIONS: &[&str] = &[
+const OPTIONS: &str = concat!(
     include_str!("../../daemon/src/policy/flexnet/tests/site.opt"),
     "GROUP a b c\nMAX_OVERDRAFT Solver 1\nREPORTLOG +/x\nRESERVE 1 Solver:VERSION=2 USER \"a b\"\n",
-];
+);

@@ -16,6 +16,8 @@ pub(super) fn nearest<'a>(
     known
         .into_iter()
         .filter(|word| word.len() <= 4 * LETTERS_MAX)
+        // A letter more or less is a slip, too: most words need no closer look.
+        .filter(|word| word.chars().count().abs_diff(found.len()) <= slips_max)
         .map(|word| (slips(&found, &word.to_lowercase()), word))
         .filter(|(slips, word)| *slips <= slips_max && *slips < word.chars().count())
         .min_by_key(|(slips, _)| *slips)

@@ -172,7 +172,8 @@ fn l9_a_wait_in_vain_names_the_holders_and_leaves_the_queue() {
         let said = stderr(&output);
         for part in [
             "waiting for acme/solver: 1st of 1",
-            "usher: no seat came free within 500",
+            // What it says is the time that it waited, and a busy machine adds to that.
+            "usher: no seat came free within ",
             "; the queue was left at place 1 of 1",
             "HELD BY",
             &format!(" {} ", holder.id()),
