@@ -201,3 +201,36 @@ pub(crate) fn quoted(text: &str) -> String {
 fn unicode_escape(c: char) -> String {
     format!("\\u{:04X}", u32::from(c))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Doc {
+        line: Line<3>,
+    }
+
+    fn line(text: &str) -> Option<String> {
+        let doc = toml::from_str::<Doc>(&format!("line = {}", quoted(text))).ok()?;
+        Some(doc.line.0)
+    }
+
+    #[test]
+    fn a_line_is_as_long_as_it_may_be_and_has_no_controls() {
+        for good in ["a", "abc", "\"\\\""] {
+            assert_eq!(line(good).as_deref(), Some(good));
+        }
+        for bad in ["", "abcd", "a\nb", "a\u{7f}"] {
+            assert_eq!(line(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn no_value_can_open_a_line() {
+        assert_eq!(
+            quoted("a\n[x]\u{1b}\u{7f}"),
+            "\"a\\u000A[x]\\u001B\\u007F\""
+        );
+    }
+}

@@ -191,3 +191,48 @@ fn seats(count: u32) -> String {
     let ending = if count == 1 { "" } else { "s" };
     format!("{count} seat{ending}")
 }
+
+#[cfg(test)]
+mod tests {
+    use usher_protocol::time::DurationMs;
+
+    use super::*;
+    use crate::tests::rule;
+
+    #[test]
+    fn a4_every_kind_of_rule_says_itself_in_one_line() {
+        let who = &["user:ann"][..];
+        let length = DurationMs::minutes(5);
+        assert_eq!(
+            rule(1, who, PriorityRule { level: 3 }).words(),
+            "priority 3 for acme/solver for user:ann"
+        );
+        assert_eq!(
+            rule(1, who, LeaseRule { length }).words(),
+            "leases of acme/solver of 5m for user:ann"
+        );
+        assert_eq!(
+            rule(1, who, LingerRule { length }).words(),
+            "acme/solver lingers 5m for user:ann"
+        );
+        assert_eq!(
+            rule(1, &[], QueueRule { backfill: true }).words(),
+            "smaller requests may pass in the queue for acme/solver"
+        );
+        assert_eq!(
+            rule(1, &[], QueueRule { backfill: false }).words(),
+            "smaller requests may not pass in the queue for acme/solver"
+        );
+    }
+
+    #[test]
+    fn a4_a_long_list_is_cut_and_what_is_left_out_counted() {
+        let names: Vec<_> = (10..99).map(|number| format!("user:n{number}")).collect();
+        let words: Vec<_> = names.iter().map(String::as_str).collect();
+        let text = Who::of(&words, &[]).unwrap().words();
+        let (shown, left) = text.rsplit_once(" and ").unwrap();
+        let shown_count = shown.split(", ").count();
+        assert_eq!(left, format!("{} more", names.len() - shown_count));
+        assert!(shown.starts_with("user:n10, user:n11"), "{text}");
+    }
+}

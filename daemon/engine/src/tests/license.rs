@@ -330,3 +330,42 @@ fn t3_one_id_is_of_one_vendor() {
     );
     assert_eq!(world.status().pools[0].view.seats, Some(2));
 }
+
+#[test]
+fn a_list_of_leases_says_what_became_of_each() {
+    let mut world = World::with_seats(4);
+    let lease = |world: &mut World, nonce| world.checkout(10, nonce).unwrap().lease;
+    let (held, evicted, forked, heard) = (
+        lease(&mut world, 1),
+        lease(&mut world, 2),
+        lease(&mut world, 3),
+        lease(&mut world, 4),
+    );
+    let evict = AdminAsk::Evict {
+        lease: evicted.id,
+        reason: "needed".to_owned(),
+        cool_down_ms: None,
+    };
+    world.admin(evict).unwrap();
+    world.renew(10, &forked, 3, link(3, 8)).unwrap();
+    world.renew(10, &forked, 3, link(3, 9)).unwrap_err();
+    world.restart();
+    world.renew(10, &heard, 4, link(4, 5)).unwrap();
+    let ask = AdminAsk::Leases {
+        after: None,
+        count_max: 10,
+    };
+    let Ok(Answer::Leases(views)) = world.admin(ask) else {
+        panic!("no list");
+    };
+    let noted: Vec<_> = views.iter().map(|it| (it.id, it.note.as_deref())).collect();
+    assert_eq!(
+        noted,
+        [
+            (held.id, Some("held since restart")),
+            (evicted.id, Some("evicted: needed")),
+            (forked.id, Some("forked")),
+            (heard.id, None),
+        ]
+    );
+}

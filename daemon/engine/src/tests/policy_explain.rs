@@ -221,3 +221,59 @@ proptest! {
         prop_assert_eq!(answer.err().map(|it| *it), told.refusal);
     }
 }
+
+#[test]
+fn a4_a_yes_tells_free_seats_from_overdraft_and_a_no_where_it_would_stand() {
+    let mut world = World::new();
+    let mut solver = feature("solver", Some(2));
+    solver.overdraft = 1;
+    world
+        .install(&signed(&license("acme-1", 1, vec![solver])))
+        .unwrap();
+    for (client, source) in [
+        (11, "free ones, 0 of 2 out"),
+        (12, "free ones, 1 of 2 out"),
+        (13, "overdraft"),
+    ] {
+        let told = explain(&mut world, question(10, "ada")).unwrap().detail;
+        assert!(told.contains(&format!(": {source}, for 10m")), "{told}");
+        world.checkout(client, client).unwrap();
+    }
+    for waiting in 0..2 {
+        let told = explain(&mut world, question(10, "ada")).unwrap();
+        assert_eq!(told.refusal.unwrap().code, RefusalCode::NoSeat);
+        let stands = format!("with --wait it would stand in the queue, {waiting} wait now; ada on");
+        assert!(told.detail.starts_with(&stands), "{}", told.detail);
+        world.wait(14 + waiting, 20 + waiting);
+    }
+}
+
+#[test]
+fn a4_a_feature_of_nobody_in_particular_is_asked_back() {
+    let alone = || Question {
+        feature: "solver".to_owned(),
+        ..question(10, "ada")
+    };
+    let asked_back = |world: &mut World| {
+        let refusal = refused(explain(world, alone()), RefusalCode::UnknownVendor);
+        refusal.detail
+    };
+    let mut world = World::new();
+    let none = asked_back(&mut world);
+    assert!(none.starts_with("no license is installed"), "{none}");
+    world.install(&solver(1, 1)).unwrap();
+    let mut other = license("other-1", 1, vec![feature("solver", Some(1))]);
+    other.vendor = "other".parse().unwrap();
+    world.install(&signed_by(&other, &key(6), None)).unwrap();
+    let two = asked_back(&mut world);
+    assert!(two.contains("acme") && two.contains("other"), "{two}");
+    let named = Question {
+        feature: "other/solver".to_owned(),
+        ..alone()
+    };
+    let told = explain(&mut world, named).unwrap().detail;
+    assert!(
+        told.contains("other/solver from the license other-1"),
+        "{told}"
+    );
+}
