@@ -6,7 +6,9 @@ use usher_protocol::{
     codec::{self, FRAME_PREFIX_BYTES},
     documents::license::{VerifiedLicense, issue},
     limits::FRAME_BYTES_MAX,
-    wire::{ClientFrame, ServerFrame},
+    printable::printable,
+    refusal::{Refusal, RefusalCode},
+    wire::{ClientFrame, Reply, ServerFrame},
 };
 
 use crate::{
@@ -42,6 +44,18 @@ proptest! {
         let bytes = frame.encode().unwrap();
         prop_assert_eq!(ServerFrame::decode(unprefixed(&bytes)), Ok(frame));
         prop_assert!(ClientFrame::decode(unprefixed(&bytes)).is_err());
+    }
+
+    /// `\PC*` alone would hold few of the characters that reorder what stands around them.
+    #[test]
+    fn words_that_steer_a_terminal_read_back_with_marks(text in "[\\PC\\x00-\\x1f\u{200b}-\u{202e}\u{feff}]{0,12}") {
+        let refusal = Refusal::new(RefusalCode::NoSeat, text.clone());
+        let bytes = ServerFrame::Reply(1, Reply::Refused(refusal)).encode().unwrap();
+        let marked = Refusal::new(RefusalCode::NoSeat, printable(&text));
+        prop_assert_eq!(
+            ServerFrame::decode(unprefixed(&bytes)),
+            Ok(ServerFrame::Reply(1, Reply::Refused(marked)))
+        );
     }
 
     #[test]

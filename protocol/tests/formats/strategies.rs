@@ -14,6 +14,7 @@ use usher_protocol::{
     envelope::{Signature, Signed},
     ids::{Commit, Epoch, Fingerprint, LeaseId, LifeId, Nonce, PublicKey, Token},
     names::{CustomerId, FeatureName, LicenseId, Version},
+    printable::printable,
     refusal::{HolderView, Refusal, RefusalCode, RuleRef},
     time::{DurationMs, WallMs},
     wire::{
@@ -48,6 +49,11 @@ fn customer_id() -> impl Strategy<Value = CustomerId> {
 
 fn version() -> impl Strategy<Value = Version> {
     vec(any::<u32>(), 1..=4).prop_map(|numbers| numbers.try_into().unwrap())
+}
+
+/// Somebody's words as they are once received: whatever steers a terminal is marked already.
+fn words() -> impl Strategy<Value = String> {
+    any::<String>().prop_map(|text| printable(&text))
 }
 
 fn wall() -> impl Strategy<Value = WallMs> {
@@ -96,7 +102,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn holder()(user: String, host: String, display: Option<String>, process: u32) -> Holder {
+    fn holder()(user in words(), host in words(), display in option::of(words()), process: u32) -> Holder {
         Holder { user, host, display, process }
     }
 }
@@ -111,17 +117,17 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn rule()(text: String, file: String, line: u32) -> RuleRef {
+    fn rule()(text in words(), file in words(), line: u32) -> RuleRef {
         RuleRef { text, file, line }
     }
 }
 
 prop_compose! {
     fn refusal()(
-        code: u16, detail: String, rule in option::of(rule()),
+        code: u16, detail in words(), rule in option::of(rule()),
         holders in vec(holder_view(), 0..3), holders_more: u32,
-        earliest in option::of((length(), any::<Option<String>>())),
-        retry_after_ms in option::of(length()), support: Option<String>,
+        earliest in option::of((length(), option::of(words()))),
+        retry_after_ms in option::of(length()), support in option::of(words()),
     ) -> Refusal {
         let code = RefusalCode::from(code);
         let (earliest_free_ms, earliest_because) = earliest.map_or((None, None), |(free, because)| (Some(free), because));
@@ -200,7 +206,7 @@ pub(crate) fn client_frame() -> impl Strategy<Value = ClientFrame> {
 prop_compose! {
     fn welcome()(
         version: u8, endorsement in signed_endorsement(),
-        licenses_more in vec(license_id(), 0..3), epoch: u64, life: [u8; 16], server: String,
+        licenses_more in vec(license_id(), 0..3), epoch: u64, life: [u8; 16], server in words(),
         wall in wall(),
     ) -> Welcome {
         let (epoch, life) = (Epoch(epoch), LifeId(life));
@@ -249,7 +255,7 @@ pub(crate) fn server_frame() -> impl Strategy<Value = ServerFrame> {
     let push = prop_oneof![
         length().prop_map(Push::Draining),
         Just(Push::FeaturesChanged),
-        (lease_id(), any::<String>()).prop_map(|(lease, why)| Push::Evicted(lease, why)),
+        (lease_id(), words()).prop_map(|(lease, why)| Push::Evicted(lease, why)),
         (nonce(), place()).prop_map(|(nonce, place)| Push::Queued(nonce, place)),
         (nonce(), length()).prop_map(|(nonce, stands)| Push::Offered(nonce, stands)),
         (nonce(), refusal()).prop_map(|(nonce, why)| Push::Dismissed(nonce, why)),
