@@ -1,5 +1,5 @@
 //! Decides whether a server's store went back in time, as far as this machine can know: the highest
-//! epoch seen for each license (L12), and the latest time seen of each
+//! epoch seen for each license and the life that lived it (L12), and the latest time seen of each
 //! site that lent something for off-line use (L10). Must not decide what follows from it.
 
 mod wall;
@@ -13,7 +13,11 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
-use usher_protocol::{documents::endorsement::Endorsement, ids::Epoch, names::LicenseId};
+use usher_protocol::{
+    documents::endorsement::Endorsement,
+    ids::{Epoch, LifeId},
+    names::LicenseId,
+};
 
 /// The marks of this user on this machine.
 #[derive(Debug, Clone)]
@@ -38,6 +42,18 @@ pub enum MarkError {
         /// The epoch shown now.
         shown: Epoch,
     },
+    /// It lives in an epoch that another of its lives was seen in.
+    #[error(
+        "epoch lived twice: the server is in epoch {} of license {license}, where this machine has seen another \
+         of its lives; its store was restored from an old copy, or another server runs with its key",
+        .shown.0
+    )]
+    LivedTwice {
+        /// The license.
+        license: LicenseId,
+        /// The epoch shown now, and seen before.
+        shown: Epoch,
+    },
     /// The mark cannot be read.
     #[error("the mark {path} cannot be used: {problem}; move it away if it is damaged", path = .path.display())]
     Unreadable {
@@ -54,25 +70,26 @@ impl Marks {
         Self { paths }
     }
 
-    /// Refuses an epoch lower than the highest seen for this license, and remembers a higher one.
-    /// A higher license serial begins anew.
+    /// Refuses an epoch lower than the highest seen for this license, or the same one in another life, and
+    /// remembers a higher one. A higher license serial begins anew.
     ///
     /// # Errors
     /// [`MarkError`].
-    pub fn check(&self, endorsement: &Endorsement, epoch: Epoch) -> Result<(), MarkError> {
+    pub fn check(
+        &self,
+        endorsement: &Endorsement,
+        (epoch, life): (Epoch, LifeId),
+    ) -> Result<(), MarkError> {
         let path = self
             .paths
             .epoch_mark(&endorsement.root, &endorsement.license);
         let shown = Mark {
             serial: endorsement.serial,
             epoch,
+            life: Some(life),
         };
         let verdict = |seen: Option<Mark>| {
-            Mark::after(seen, shown).map_err(|seen| MarkError::WentBack {
-                license: endorsement.license.clone(),
-                seen: seen.epoch,
-                shown: epoch,
-            })
+            Mark::after(seen, shown).map_err(|seen| refused(endorsement, seen.epoch, epoch))
         };
         let seen = read(&path)?;
         if seen == Some(verdict(seen)?) {
@@ -90,6 +107,19 @@ impl Marks {
     }
 }
 
+fn refused(endorsement: &Endorsement, seen: Epoch, shown: Epoch) -> MarkError {
+    let license = endorsement.license.clone();
+    if seen == shown {
+        MarkError::LivedTwice { license, shown }
+    } else {
+        MarkError::WentBack {
+            license,
+            seen,
+            shown,
+        }
+    }
+}
+
 /// The highest epoch seen, and the license serial it was seen under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
@@ -97,6 +127,8 @@ pub struct Mark {
     pub serial: u64,
     /// The highest epoch seen under it.
     pub epoch: Epoch,
+    /// The life that lived it; unknown in a mark that was kept before lives were.
+    pub life: Option<LifeId>,
 }
 
 impl Mark {
@@ -112,33 +144,47 @@ impl Mark {
         }
     }
 
+    /// An epoch belongs to one life (its number is durable before anything is granted), so a second life in it
+    /// began from an older store.
     fn forbids(self, shown: Self) -> bool {
-        shown.epoch < self.epoch && shown.serial <= self.serial
+        let another_life =
+            || self.life.is_some() && shown.life.is_some() && self.life != shown.life;
+        let went_back = shown.epoch < self.epoch || (shown.epoch == self.epoch && another_life());
+        went_back && shown.serial <= self.serial
     }
 
     fn raised_by(self, shown: Self) -> Self {
-        if shown.serial > self.serial {
-            shown
-        } else {
+        let later = shown.serial > self.serial || shown.epoch > self.epoch || self.life.is_none();
+        if later {
             Self {
-                serial: self.serial,
-                epoch: self.epoch.max(shown.epoch),
+                serial: self.serial.max(shown.serial),
+                ..shown
             }
+        } else {
+            self
         }
     }
 
+    /// `serial epoch`, and since lives are kept `serial epoch life`.
     fn parse(text: &str) -> Option<Self> {
-        let (serial, epoch) = text.trim_end().split_once(' ')?;
-        Some(Self {
-            serial: serial.parse().ok()?,
-            epoch: Epoch(epoch.parse().ok()?),
-        })
+        let mut words = text.trim_end().split(' ');
+        let mark = Self {
+            serial: words.next()?.parse().ok()?,
+            epoch: Epoch(words.next()?.parse().ok()?),
+            life: match words.next() {
+                Some(life) => Some(life.parse().ok()?),
+                None => None,
+            },
+        };
+        words.next().is_none().then_some(mark)
     }
 }
 
 impl std::fmt::Display for Mark {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "{} {}", self.serial, self.epoch.0)
+        write!(f, "{} {}", self.serial, self.epoch.0)?;
+        self.life.map_or(Ok(()), |life| write!(f, " {life}"))?;
+        writeln!(f)
     }
 }
 
@@ -168,4 +214,64 @@ fn lock(path: &Path) -> Option<File> {
             |error| tracing::warn!(path = %path.display(), %error, "the epoch mark cannot be kept"),
         )
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(serial: u64, epoch: u64, life: Option<u8>) -> Mark {
+        Mark {
+            serial,
+            epoch: Epoch(epoch),
+            life: life.map(|life| LifeId([life; 16])),
+        }
+    }
+
+    #[test]
+    fn l12_an_epoch_belongs_to_one_life() {
+        let seen = mark(1, 7, Some(1));
+        let after = |shown| Mark::after(Some(seen), shown);
+        assert_eq!(after(seen), Ok(seen));
+        assert_eq!(after(mark(1, 7, Some(2))), Err(seen));
+        assert_eq!(
+            after(mark(0, 7, Some(2))),
+            Err(seen),
+            "an older license excuses nothing"
+        );
+        assert_eq!(after(mark(1, 6, Some(1))), Err(seen));
+        assert_eq!(after(mark(1, 8, Some(2))), Ok(mark(1, 8, Some(2))));
+        assert_eq!(after(mark(0, 8, Some(2))), Ok(mark(1, 8, Some(2))));
+        assert_eq!(after(mark(2, 7, Some(2))), Ok(mark(2, 7, Some(2))));
+        assert_eq!(after(mark(2, 3, Some(2))), Ok(mark(2, 3, Some(2))));
+        assert_eq!(after(mark(0, 7, Some(1))), Ok(seen));
+    }
+
+    #[test]
+    fn l12_a_mark_without_a_life_takes_the_first_it_is_shown() {
+        let old = Mark::parse("3 7\n").unwrap();
+        assert_eq!(old, mark(3, 7, None));
+        assert_eq!(
+            Mark::after(Some(old), mark(3, 7, Some(1))),
+            Ok(mark(3, 7, Some(1)))
+        );
+        assert_eq!(Mark::after(Some(old), mark(3, 6, Some(1))), Err(old));
+    }
+
+    #[test]
+    fn marks_read_back_and_nothing_else_does() {
+        for written in [mark(1, 2, None), mark(u64::MAX, 2, Some(0xab))] {
+            assert_eq!(Mark::parse(&written.to_string()), Some(written));
+        }
+        for damaged in [
+            "",
+            "1",
+            "1 x",
+            "1 2 zz",
+            "1 2 00",
+            &format!("{} x", mark(1, 2, Some(1)).to_string().trim_end()),
+        ] {
+            assert_eq!(Mark::parse(damaged), None, "{damaged}");
+        }
+    }
 }

@@ -27,7 +27,7 @@ use usher_client::{
     discover::Reason,
     paths::Paths,
     protocol::{
-        ids::PublicKey,
+        ids::{LifeId, PublicKey},
         refusal::RefusalCode,
         time::DurationMs,
         wire::{Environment, Push, Request},
@@ -339,6 +339,21 @@ async fn l12_an_epoch_that_went_back_is_refused_until_a_higher_serial() {
         Station::new().connect(&server).await.is_ok(),
         "marks are per machine and user"
     );
+}
+
+#[tokio::test]
+async fn l12_a_second_life_in_the_same_epoch_is_refused() {
+    let (server, station) = (Server::start(), Station::new());
+    station.connect(&server).await.unwrap();
+    station.connect(&server).await.unwrap();
+    server.plan().life = LifeId([77; 16]);
+    let error = rejection(station.connect(&server).await);
+    assert!(
+        error.to_string().starts_with("epoch lived twice"),
+        "{error}"
+    );
+    server.plan().epoch += 1;
+    station.connect(&server).await.unwrap();
 }
 
 #[tokio::test]

@@ -189,6 +189,15 @@ impl fmt::Debug for LifeId {
     }
 }
 
+impl FromStr for LifeId {
+    type Err = IdError;
+
+    /// 32 hexadecimal digits.
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        decode_hex(text, "a life: expected 32 hexadecimal digits").map(Self)
+    }
+}
+
 impl fmt::Display for LifeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)

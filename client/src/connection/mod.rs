@@ -101,7 +101,7 @@ impl Connection {
         let welcome = welcome::exchange(&mut send, &mut receive, wanted).await?;
         let endorsed = Endorsed::verify(welcome.endorsement, wanted, &site)?;
         wanted.check_environment(&endorsed)?;
-        marks.check(&endorsed.verified, welcome.epoch)?;
+        marks.check(&endorsed.verified, (welcome.epoch, welcome.life))?;
         marks.hear_wall(&site, welcome.wall, Clock::new().now().wall);
         let license = endorsed.verified.license.clone();
         let mut licenses = vec![license.clone()];
@@ -261,9 +261,8 @@ impl Connection {
         if let Some((_, what)) = names.into_iter().find(|(other, _)| *other) {
             return Err(GrantError::NotEndorsed(what.to_owned()));
         }
-        self.inner
-            .marks
-            .check(&endorsed.verified, self.inner.server.epoch)?;
+        let Server { epoch, life, .. } = self.inner.server;
+        self.inner.marks.check(&endorsed.verified, (epoch, life))?;
         let endorsed = Arc::new(endorsed);
         self.remember(license.clone(), Arc::clone(&endorsed));
         Ok(endorsed)

@@ -26,6 +26,8 @@ pub enum Planted {
     NoHoldAfterRestore,
     /// A client does not compare epochs (L12).
     EpochIgnored,
+    /// A client compares epochs and not the lives that live them (L12).
+    LifeIgnored,
     /// A renewal that is refused because the lease was taken back is answered with the last promise (L7).
     RenewedAfterEviction,
 }

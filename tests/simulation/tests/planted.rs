@@ -221,12 +221,20 @@ fn l12_no_hold_after_a_restore_is_found() {
 /// it, so that the next life has an epoch that was there before.
 #[test]
 fn l12_an_epoch_not_compared_is_found() {
-    assert_eq!(goes_back(None), None);
-    let found = goes_back(Some(Planted::EpochIgnored)).map(|violation| (1, violation));
+    assert_eq!(goes_back(3, None), None);
+    let found = goes_back(3, Some(Planted::EpochIgnored)).map(|violation| (1, violation));
     tell(Planted::EpochIgnored, found);
 }
 
-fn goes_back(planted: Option<Planted>) -> Option<String> {
+/// The same, and the life that comes back has the very epoch that was seen last: only its name differs.
+#[test]
+fn l12_a_life_not_compared_is_found() {
+    assert_eq!(goes_back(1, None), None);
+    let found = goes_back(1, Some(Planted::LifeIgnored)).map(|violation| (1, violation));
+    tell(Planted::LifeIgnored, found);
+}
+
+fn goes_back(lives: u32, planted: Option<Planted>) -> Option<String> {
     let knobs = Knobs {
         stations: 3,
         ..Knobs::default()
@@ -235,7 +243,7 @@ fn goes_back(planted: Option<Planted>) -> Option<String> {
     let image = world.image();
     let minute = DurationMs::minutes(1);
     // More lives, of whose epochs the third station has seen the last.
-    for _ in 0..3 {
+    for _ in 0..lives {
         world.crash(Crash::Process);
         world.run_for(minute).unwrap();
     }

@@ -125,6 +125,7 @@ impl World {
         let shown = Mark {
             serial: endorsed,
             epoch: authority.epoch,
+            life: (self.planted != Some(Planted::LifeIgnored)).then_some(authority.life),
         };
         match Mark::after(self.stations[station].mark, shown) {
             Ok(mark) => self.stations[station].mark = Some(mark),
