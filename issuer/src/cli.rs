@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use usher_pages::Pages;
 use usher_protocol::{
     ids::{Fingerprint, PublicKey},
     names::{CustomerId, LicenseId, VendorName},
@@ -32,6 +33,8 @@ pub(crate) enum Verb {
     /// What was ever signed.
     #[command(subcommand)]
     Log(LogVerb),
+    #[command(flatten)]
+    Pages(Pages),
 }
 
 #[derive(Debug, Subcommand)]

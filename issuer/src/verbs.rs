@@ -5,10 +5,15 @@ mod license;
 mod log;
 mod revoke;
 
-use std::{io::Write, path::PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
+use clap::CommandFactory;
 use ed25519_dalek::SigningKey;
 use serde::Serialize;
+use usher_pages::Section;
 use usher_protocol::{
     envelope::{DocumentType, Signed},
     ids::Fingerprint,
@@ -16,7 +21,7 @@ use usher_protocol::{
 };
 
 use crate::{
-    cli::{KeyVerb, Keys, LicenseVerb, LogVerb, Verb},
+    cli::{Cli, KeyVerb, Keys, LicenseVerb, LogVerb, Verb},
     clock,
     error::Error,
     log::Subject,
@@ -35,6 +40,8 @@ pub(crate) fn run(verb: Verb) -> Result<(), Error> {
         Verb::Revoke(args) => revoke::revoke(&args),
         Verb::Log(LogVerb::Show(args)) => log::show(&args),
         Verb::Log(LogVerb::Verify(args)) => log::verify(&args),
+        Verb::Pages(pages) => (pages.make(Cli::command(), Section::User))
+            .map_err(Error::file("cannot write", Path::new("the pages"))),
     }
 }
 

@@ -20,10 +20,11 @@ mod table;
 mod trust;
 mod verify;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use context::{Context, Global};
 use failure::Failure;
 use std::process::ExitCode;
+use usher_pages::{Pages, Section};
 
 /// Finds a license server, proves it, and holds seats while your programs run
 #[derive(Debug, Parser)]
@@ -59,6 +60,8 @@ enum Verb {
     Trust(trust::Args),
     /// Check a lease file off line, from the trusted roots down
     Verify(verify::Args),
+    #[command(flatten)]
+    Pages(Pages),
 }
 
 /// Runs the verb that the process's arguments name; what goes wrong is said on standard error.
@@ -94,6 +97,10 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Find(args) => find::find(context, args).await,
         Verb::Trust(args) => trust::trust(context, args),
         Verb::Verify(args) => verify::verify(context, &args),
+        Verb::Pages(pages) => pages
+            .make(Cli::command(), Section::User)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(|error| Failure::local(format!("cannot write: {error}"))),
     }
 }
 

@@ -22,7 +22,8 @@ mod usage;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use usher_pages::{Pages, Section};
 
 pub use failure::Failure;
 
@@ -103,6 +104,8 @@ enum Verb {
     /// Deal with a store that went back in time
     #[command(subcommand)]
     Rollback(confirm::RollbackVerb),
+    #[command(flatten)]
+    Pages(Pages),
 }
 
 /// Runs the verb that the process's arguments name; what goes wrong is said on standard error.
@@ -142,6 +145,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Verb::Clock(verb) => confirm::clock(verb, &places),
         Verb::Clone(verb) => confirm::clone(verb, &places),
         Verb::Rollback(verb) => confirm::rollback(verb, &places),
+        Verb::Pages(pages) => pages
+            .make(Cli::command(), Section::Administrator)
+            .map_err(|error| Failure::new(format!("cannot write: {error}"))),
     }
 }
 
