@@ -13,6 +13,7 @@ pub mod notify;
 pub mod policy;
 pub mod quic;
 pub mod records;
+pub mod report;
 pub mod serve;
 pub mod site;
 #[cfg(test)]

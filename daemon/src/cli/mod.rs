@@ -14,6 +14,7 @@ mod print;
 mod queue;
 mod rebuild;
 mod reload;
+mod report;
 mod request;
 mod serve;
 mod status;
@@ -89,6 +90,8 @@ enum Verb {
     /// Read, prove and export the usage log
     #[command(subcommand)]
     Usage(usage::UsageVerb),
+    /// What was used, waited for and denied
+    Report(report::ReportArgs),
     /// Copy the live state into a new file, while the daemon runs or not
     Backup(backup::BackupArgs),
     /// Put the live state back to a backup
@@ -139,6 +142,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Verb::Borrows(args) => borrows::list(&args, &places),
         Verb::WriteOff(args) => borrows::write_off(args, &places),
         Verb::Usage(verb) => usage::run(&verb, &places),
+        Verb::Report(args) => report::run(&args, &places),
         Verb::Backup(args) => backup::run(&args, &places),
         Verb::Restore(args) => rebuild::restore(&args, &places),
         Verb::Repair(args) => rebuild::repair(&args, &places),

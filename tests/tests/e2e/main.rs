@@ -24,6 +24,7 @@ mod lease;
 mod life;
 mod policy_file;
 mod queue;
+mod report;
 mod seats_crowd;
 mod seats_lan;
 mod seats_nonce;

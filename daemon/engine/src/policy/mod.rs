@@ -85,6 +85,18 @@ impl Policy {
         .sum()
     }
 
+    /// The names of the groups that the subject is in, by itself or through a group within, in the order
+    /// of the file.
+    pub fn groups_of(&self, who: &Subject<'_>) -> Vec<&str> {
+        let who = Folded::of(who);
+        let holds = |group: &&PolicyGroup| {
+            let named = Who::of(&[&group.name], &self.groups);
+            named.is_ok_and(|named| named.names(&who, &self.groups))
+        };
+        let groups = self.groups.iter().filter(holds);
+        groups.map(|group| group.name.as_str()).collect()
+    }
+
     /// Whether the subject may have the feature at all: deny, then allow.
     ///
     /// # Errors

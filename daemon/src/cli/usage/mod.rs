@@ -10,10 +10,8 @@ use std::path::PathBuf;
 use usher_client::clock::Clock;
 use usher_protocol::time::{DurationMs, WallMs};
 
-use self::{
-    entry::{EntryReport, Vendors},
-    progress::Progress,
-};
+use self::entry::{EntryReport, Vendors};
+pub(super) use self::progress::Progress;
 use super::{
     Failure,
     print::{self, Out, json_line},
@@ -147,7 +145,7 @@ fn verify(config: &Config) -> Result<(), Failure> {
     })
 }
 
-fn proof(config: &Config) -> Result<LogHead, Failure> {
+pub(super) fn proof(config: &Config) -> Result<LogHead, Failure> {
     match AdminClient::connect(&config.admin_socket) {
         Ok(mut daemon) => match daemon.ask(Ask::Status)? {
             Answer::Status(status) => Ok(status.log.into()),
@@ -175,12 +173,12 @@ fn verified(found: &Verified) -> String {
     )
 }
 
-fn log_directory(config: &Config) -> PathBuf {
+pub(super) fn log_directory(config: &Config) -> PathBuf {
     StorePaths::new(&config.state_dir).usage
 }
 
 /// The edge adds the next step.
-fn unread(error: &UsageError) -> Failure {
+pub(super) fn unread(error: &UsageError) -> Failure {
     match error {
         UsageError::Io { source, .. } => match source.kind() {
             std::io::ErrorKind::PermissionDenied => Failure::refused(format!(

@@ -7,11 +7,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use crate::usage::Entry;
 
 /// How far the reading is, in bytes.
-pub(super) struct Progress(ProgressBar);
+pub(in crate::cli) struct Progress(ProgressBar);
 
 impl Progress {
     /// Begins, for the log in `directory`.
-    pub(super) fn start(directory: &Path) -> Self {
+    pub(in crate::cli) fn start(directory: &Path) -> Self {
         let bytes = bytes_in(directory);
         if bytes < WORTH_A_BAR_BYTES {
             return Self(ProgressBar::hidden());
@@ -24,12 +24,12 @@ impl Progress {
     }
 
     /// One more entry is read.
-    pub(super) fn add(&mut self, entry: &Entry) {
+    pub(in crate::cli) fn add(&mut self, entry: &Entry) {
         self.0.inc(entry.body.len() as u64 + ENTRY_FRAME_BYTES);
     }
 
     /// Leaves no trace.
-    pub(super) fn end(self) {
+    pub(in crate::cli) fn end(self) {
         self.0.finish_and_clear();
     }
 }
