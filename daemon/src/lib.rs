@@ -4,6 +4,7 @@ pub mod admin;
 pub mod advert;
 pub mod cli;
 pub mod clones;
+pub mod compat;
 pub mod config;
 pub mod core;
 pub mod demo;

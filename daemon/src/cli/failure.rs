@@ -27,7 +27,7 @@ impl Failure {
 
     /// No daemon answers (exit code 69).
     pub fn unreachable(message: impl Into<String>) -> Self {
-        Self::with_code(message, 69)
+        Self::with_code(message, UNREACHABLE)
     }
 
     /// The daemon said no (exit code 77).
@@ -53,6 +53,11 @@ impl Failure {
     /// What went wrong, with the next step.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// No daemon answers.
+    pub fn is_unreachable(&self) -> bool {
+        self.code == UNREACHABLE
     }
 
     /// Says it on standard error and gives the exit code.
@@ -108,6 +113,8 @@ impl From<AdminError> for Failure {
         }
     }
 }
+
+const UNREACHABLE: u8 = 69;
 
 #[cfg(test)]
 mod tests {

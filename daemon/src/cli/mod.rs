@@ -3,6 +3,7 @@
 mod backup;
 mod borrows;
 mod clients;
+mod compat;
 mod confirm;
 mod demo;
 mod explain;
@@ -92,6 +93,18 @@ enum Verb {
     Usage(usage::UsageVerb),
     /// What was used, waited for and denied
     Report(report::ReportArgs),
+    /// What is lent to whom, as FlexNet's lmstat tells it
+    #[command(disable_version_flag = true)]
+    Lmstat(compat::LmstatArgs),
+    /// For monitors that call `lmutil`
+    #[command(subcommand)]
+    Lmutil(compat::LmutilVerb),
+    /// A check for Nagios and Icinga
+    Nagios(compat::NagiosArgs),
+    /// Tell Slurm how many seats are out
+    SlurmSync(compat::SlurmArgs),
+    /// Tell LSF how many seats are free, again and again
+    Elim(compat::ElimArgs),
     /// Copy the live state into a new file, while the daemon runs or not
     Backup(backup::BackupArgs),
     /// Put the live state back to a backup
@@ -143,6 +156,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Verb::WriteOff(args) => borrows::write_off(args, &places),
         Verb::Usage(verb) => usage::run(&verb, &places),
         Verb::Report(args) => report::run(&args, &places),
+        Verb::Lmstat(args) => compat::lmstat(&args, &places),
+        Verb::Lmutil(verb) => compat::lmutil(&verb, &places),
+        Verb::Nagios(args) => compat::nagios(&args, &places),
+        Verb::SlurmSync(args) => compat::slurm(&args, &places),
+        Verb::Elim(args) => compat::elim(&args, &places),
         Verb::Backup(args) => backup::run(&args, &places),
         Verb::Restore(args) => rebuild::restore(&args, &places),
         Verb::Repair(args) => rebuild::repair(&args, &places),
