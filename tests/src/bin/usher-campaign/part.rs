@@ -187,6 +187,7 @@ pub(crate) const PARTS: &[Part] = &[
         command: &[
             "cargo",
             "test",
+            "--release",
             "-p",
             "usher-tests",
             "--test",
