@@ -37,7 +37,7 @@ pub(crate) const PARTS: &[Part] = &[
     Part {
         name: "simulation",
         what: "The real engine, core and client session in virtual time: random worlds with crashes, power cuts, a bad network, drifting, jumping and sleeping clocks, and administrators at work.",
-        rounds: 2_000,
+        rounds: 250,
         goal: Goal {
             proof: "simulation",
             figure: "simulated hours",
@@ -187,6 +187,7 @@ pub(crate) const PARTS: &[Part] = &[
         command: &[
             "cargo",
             "test",
+            "--release",
             "-p",
             "usher-tests",
             "--test",

@@ -179,8 +179,9 @@ const PORT: u16 = usher_protocol::limits::PORT_DEFAULT;
 const QUIET: Duration = Duration::from_secs(1);
 /// Few enough that a flood of some seconds reaches it.
 const PER_ADDRESS_MAX: &str = "200";
-/// The proof's bound is 100 ms. Other tests share the two cores with all of this and the programs are not optimized, so
-/// this one is for a daemon that serves nobody; how many answers took over 100 ms is in the figures.
-const P99_MS_MAX: u64 = 3000;
+/// The proof's bound is for the programs as they are shipped, and the campaign judges by it. In the checks other tests share
+/// the two cores with all of this and nothing is optimized, so there it is one for a daemon that serves nobody; how many
+/// answers took over 100 ms is in the figures.
+const P99_MS_MAX: u64 = if cfg!(debug_assertions) { 3000 } else { 100 };
 const COUNT_MIN: u64 = 1;
 const MEMORY_KIB_MAX: u64 = 256 * 1024;
