@@ -22,6 +22,26 @@ compile_error!(
      CLOCK_BOOTTIME and timerfd are written: add this platform's equal in clock.rs (L3)"
 );
 
+/// Measures how long something takes, for graphs. It stops in a suspend, so no deadline may hang on it (L3).
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    /// Runs from now on.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "L3: this file reads the clocks")]
+    pub fn start() -> Stopwatch {
+        Stopwatch(std::time::Instant::now())
+    }
+
+    /// How long it has run.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "L3: this file reads the clocks")]
+    pub fn read(self) -> std::time::Duration {
+        self.0.elapsed()
+    }
+}
+
 /// Both clocks of this machine. Free to copy: it holds nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock;

@@ -8,6 +8,7 @@ pub mod compat;
 pub mod config;
 pub mod core;
 pub mod demo;
+pub mod http;
 pub mod journal;
 pub mod limits;
 pub mod notify;
@@ -19,4 +20,5 @@ pub mod serve;
 pub mod site;
 #[cfg(test)]
 mod testing;
+pub mod tokens;
 pub mod usage;

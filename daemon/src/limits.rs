@@ -98,3 +98,39 @@ pub const DRAIN_RECONNECT_MS: DurationMs = DurationMs::seconds(2);
 pub const CLONE_CHECK_MS: DurationMs = DurationMs::seconds(12);
 /// Adverts of possible clones that wait to be asked.
 pub const CLONE_CHECKS_WAITING_MAX: usize = 32;
+
+/// Connections to the HTTPS server at once; further ones wait to be accepted.
+pub const HTTP_CONNECTIONS_MAX: usize = 256;
+
+/// Of those, connections from one address; a further one is closed at once.
+pub const HTTP_CONNECTIONS_PER_ADDRESS_MAX: usize = 128;
+
+/// Requests over HTTPS that are dealt with at once: so many places of the core's queue at most.
+pub const HTTP_REQUESTS_MAX: usize = 16;
+
+/// Longest body of a request, in bytes.
+pub const HTTP_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest head of a request, in bytes.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// A TLS handshake that takes longer is given up.
+pub const HTTP_HANDSHAKE_MS_MAX: DurationMs = DurationMs::seconds(5);
+
+/// A connection over which no whole head of a request comes for so long is closed.
+pub const HTTP_IDLE_MS_MAX: DurationMs = DurationMs::seconds(30);
+
+/// A request that is not answered after this is given up.
+pub const HTTP_ANSWER_MS_MAX: DurationMs = DurationMs::seconds(30);
+
+/// How long a new token waits for the server to listen before it is told as it is.
+pub const HTTP_START_MS_MAX: DurationMs = DurationMs::seconds(5);
+
+/// Bad tokens that one address may show in [`HTTP_BAD_TOKENS_MS`]; further ones get no answer but that.
+pub const HTTP_BAD_TOKENS_MAX: u32 = 10;
+
+/// See [`HTTP_BAD_TOKENS_MAX`].
+pub const HTTP_BAD_TOKENS_MS: DurationMs = DurationMs::minutes(1);
+
+/// Addresses whose bad tokens are counted; past that the count starts anew.
+pub const HTTP_BAD_ADDRESSES_MAX: usize = 4096;

@@ -20,6 +20,7 @@ use crate::{
     admin::{self, AdminParts, AdminSocket, ReloadRequest, SocketError},
     config::{Config, Overrides},
     core::{self, CoreError, CoreHandle, Ended, StartError},
+    http::{Http, HttpError},
     journal::{JournalError, LogWatch, SledJournal, SledOptions},
     limits, notify,
     policy::PolicyError,
@@ -53,6 +54,9 @@ pub enum ServeError {
     /// No admin socket.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// No HTTPS where somebody wanted it.
+    #[error(transparent)]
+    Http(#[from] HttpError),
     /// No runtime or no signals.
     #[error("cannot start: {0}; raise the limits of processes and open files (ulimit -u, -n)")]
     Runtime(#[from] io::Error),
@@ -108,6 +112,7 @@ struct Daemon {
     ended: Ended,
     server: Arc<Server>,
     admin: JoinHandle<()>,
+    http: JoinHandle<()>,
     reloads: mpsc::Receiver<ReloadRequest>,
     advertising: Advertising,
     signals: Signals,
@@ -145,6 +150,7 @@ impl Daemon {
             server_parts(&config, &site, &core),
         )?);
         let socket = AdminSocket::bind(&config.admin_socket)?;
+        let http = Http::prepare(&config)?;
         let advertising = Advertising::start(
             &config,
             &site,
@@ -166,8 +172,12 @@ impl Daemon {
             log,
             policy_file: from,
             backups: config.state_dir.join("backups"),
+            tokens: http.tokens(),
+            http: http.states(),
         };
-        let admin = tokio::spawn(admin::serve(socket, Arc::new(parts)));
+        let parts = Arc::new(parts);
+        let http = http.serve(Arc::clone(&parts));
+        let admin = tokio::spawn(admin::serve(socket, parts));
         Ok(Self {
             config,
             overrides,
@@ -177,6 +187,7 @@ impl Daemon {
             ended: started.ended,
             server,
             admin,
+            http,
             reloads,
             advertising,
             signals,
@@ -251,6 +262,7 @@ impl Daemon {
             Err(_) => Err(ServeError::Panicked),
         };
         self.server.close().await;
+        self.http.abort();
         self.admin.abort();
         // Its socket's file goes with it.
         drop(self.admin.await);

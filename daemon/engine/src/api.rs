@@ -402,6 +402,8 @@ pub struct LeaseView {
     pub seats: u32,
     /// The workstation's key.
     pub client: Fingerprint,
+    /// The secret of its checkout; for nobody but its holder (T6).
+    pub nonce: Nonce,
     /// The client's own words.
     pub user: String,
     /// The client's own words.

@@ -207,6 +207,7 @@ impl Engine {
             environment: key.environment,
             seats: entry.seats,
             client: entry.client.fingerprint(),
+            nonce: entry.nonce,
             user: entry.holder.user.clone(),
             host: entry.holder.host.clone(),
             display: entry.holder.display.clone(),

@@ -6,6 +6,7 @@
 mod forms;
 mod questions;
 mod reports;
+mod tokens;
 
 use std::net::IpAddr;
 
@@ -26,6 +27,9 @@ pub use reports::{
     BackupReport, FeatureReport, LeaseReport, LicenseReport, LogReport, PoolReport, ReloadReport,
     ReservationReport, StatusReport,
 };
+pub use tokens::{TokenMade, TokenReport};
+
+use crate::tokens::{Scope, SeatBound};
 
 /// The version both sides must name.
 pub const ADMIN_VERSION: u32 = 1;
@@ -193,6 +197,34 @@ pub enum Ask {
     Reload,
     /// Copy the live state into a new file below the state directory (S6).
     Backup,
+    /// Make a token for the HTTPS server.
+    TokenNew {
+        /// What to call it.
+        name: String,
+        /// What for.
+        scope: Scope,
+        /// Ends after this.
+        lives_ms: DurationMs,
+        /// What it may check out; of the scope `lease` alone.
+        #[serde(default)]
+        seats: Vec<SeatBound>,
+    },
+    /// What tokens there are.
+    Tokens,
+    /// End a token at once.
+    TokenRevoke {
+        /// Its name or id.
+        token: String,
+    },
+    /// Give a token a new secret.
+    TokenRotate {
+        /// Its name or id.
+        token: String,
+        /// The old secret holds for this long.
+        grace_ms: DurationMs,
+    },
+    /// The HTTPS server's certificate, for those that are to believe it.
+    HttpCertificate,
 }
 
 /// What comes back.
@@ -240,6 +272,12 @@ pub enum Answer {
     },
     /// To [`Ask::Queue`].
     Queue(Vec<WaiterReport>),
+    /// To [`Ask::TokenNew`] and [`Ask::TokenRotate`].
+    TokenMade(Box<TokenMade>),
+    /// To [`Ask::Tokens`].
+    Tokens(Vec<TokenReport>),
+    /// To [`Ask::HttpCertificate`]: PEM.
+    HttpCertificate(String),
     /// No, by the engine's rules.
     Refused {
         /// The refusal's stable name, such as `no-license`.

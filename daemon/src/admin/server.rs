@@ -1,6 +1,7 @@
 //! Hears administrators: one task for each connection, one answer for each line.
 
 mod named;
+mod tokens;
 
 use std::{
     io,
@@ -32,7 +33,8 @@ use super::{
     report,
 };
 use crate::{
-    advert::AdvertState, core::CoreHandle, journal::LogWatch, limits, quic::Server, site::SiteKey,
+    advert::AdvertState, core::CoreHandle, http::HttpState, journal::LogWatch, limits,
+    quic::Server, site::SiteKey, tokens::Register,
 };
 
 /// What answers are made of.
@@ -58,6 +60,10 @@ pub struct AdminParts {
     pub policy_file: watch::Receiver<PathBuf>,
     /// Where backups are put.
     pub backups: PathBuf,
+    /// Who may use the HTTPS server.
+    pub tokens: Register,
+    /// How the HTTPS server is.
+    pub http: watch::Receiver<HttpState>,
 }
 
 /// Somebody waits for a reload's outcome; an error is a message for people.
@@ -159,7 +165,8 @@ async fn line(stream: &mut BufReader<UnixStream>) -> io::Result<Option<Vec<u8>>>
 }
 
 impl AdminParts {
-    async fn answer(&self, actor: &str, ask: Ask) -> Answer {
+    /// Answers for the administrator `actor`, whose right to ask was judged before.
+    pub(crate) async fn answer(&self, actor: &str, ask: Ask) -> Answer {
         match ask {
             Ask::Status => self.status(actor).await,
             Ask::Request => match self.site.request() {
@@ -174,6 +181,11 @@ impl AdminParts {
             Ask::Resume { what } => self.suspend(actor, &what, None).await,
             Ask::ClientAccept { client, name } => self.client(actor, &client, Some(name)).await,
             Ask::ClientRemove { client } => self.client(actor, &client, None).await,
+            ask @ (Ask::TokenNew { .. }
+            | Ask::Tokens
+            | Ask::TokenRevoke { .. }
+            | Ask::TokenRotate { .. }
+            | Ask::HttpCertificate) => self.token(actor, ask).await,
             other => match engine_ask(other) {
                 Some(ask) => self.ask(actor, ask).await,
                 None => Answer::failed("this usherd does not know that verb"),
@@ -348,7 +360,12 @@ fn engine_ask(ask: Ask) -> Option<AdminAsk> {
         | Ask::Suspend { .. }
         | Ask::Resume { .. }
         | Ask::ClientAccept { .. }
-        | Ask::ClientRemove { .. } => return None,
+        | Ask::ClientRemove { .. }
+        | Ask::TokenNew { .. }
+        | Ask::Tokens
+        | Ask::TokenRevoke { .. }
+        | Ask::TokenRotate { .. }
+        | Ask::HttpCertificate => return None,
     })
 }
 

@@ -20,6 +20,7 @@ mod request;
 mod serve;
 mod status;
 mod suspend;
+mod token;
 mod usage;
 
 use std::process::ExitCode;
@@ -111,6 +112,9 @@ enum Verb {
     Restore(rebuild::RestoreArgs),
     /// Make a live state to go on with, out of what is left
     Repair(rebuild::RepairArgs),
+    /// Make, list and end tokens for the HTTPS server
+    #[command(subcommand)]
+    Token(token::TokenVerb),
     /// Deal with a wall clock that leads
     #[command(subcommand)]
     Clock(confirm::ClockVerb),
@@ -164,6 +168,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Verb::Backup(args) => backup::run(&args, &places),
         Verb::Restore(args) => rebuild::restore(&args, &places),
         Verb::Repair(args) => rebuild::repair(&args, &places),
+        Verb::Token(verb) => token::run(verb, &places),
         Verb::Clock(verb) => confirm::clock(verb, &places),
         Verb::Clone(verb) => confirm::clone(verb, &places),
         Verb::Rollback(verb) => confirm::rollback(verb, &places),

@@ -4,7 +4,7 @@ use std::{fs::File, io::Read as _, net::SocketAddr, num::NonZeroUsize, path::Pat
 
 use serde::Deserialize;
 
-use super::{ConfigError, error::Place, host_names};
+use super::{ConfigError, HttpConfig, error::Place, host_names};
 use crate::limits;
 
 /// The file as written: what is left out is none.
@@ -31,6 +31,8 @@ pub struct ConfigFile {
     pub leases_max: Option<NonZeroUsize>,
     /// Connections from one address.
     pub connections_per_address_max: Option<NonZeroUsize>,
+    /// The HTTPS server for administrators' tools.
+    pub http: Option<HttpConfig>,
 }
 
 impl ConfigFile {

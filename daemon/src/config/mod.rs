@@ -5,6 +5,7 @@
 
 mod error;
 mod file;
+mod http;
 mod overrides;
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
 
 pub use error::ConfigError;
 pub use file::{ConfigFile, ServerName};
+pub use http::{CertificateFiles, HTTP_PORT_DEFAULT, HttpConfig, HttpListen};
 pub use overrides::{Overrides, Places, unknown_variables};
 use usher_engine::{api::Settings, policy::Policy};
 use usher_protocol::limits::PORT_DEFAULT;
@@ -64,6 +66,8 @@ pub struct Config {
     pub leases_max: usize,
     /// Connections from one address.
     pub connections_per_address_max: usize,
+    /// The HTTPS server for administrators' tools.
+    pub http: HttpConfig,
 }
 
 /// How it came about where a file is looked for.
@@ -122,6 +126,7 @@ impl Config {
                 "connections-per-address-max",
                 self.connections_per_address_max != new.connections_per_address_max,
             ),
+            ("http", self.http != new.http),
         ];
         differs
             .into_iter()
@@ -184,6 +189,10 @@ impl Config {
                 .connections_per_address_max
                 .or(file.connections_per_address_max)
                 .map_or(limits::CONNECTIONS_PER_ADDRESS_MAX_DEFAULT, usize::from),
+            http: file
+                .http
+                .unwrap_or_default()
+                .overridden(over.http_listen.clone()),
         }
     }
 }

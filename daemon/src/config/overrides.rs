@@ -95,6 +95,15 @@ pub struct Overrides {
         hide_env_values = true
     )]
     pub connections_per_address_max: Option<NonZeroUsize>,
+    /// Addresses of the HTTPS server, with port; several with commas
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "USHERD_HTTP_LISTEN",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub http_listen: Option<Vec<SocketAddr>>,
 }
 
 impl Overrides {
@@ -114,7 +123,7 @@ pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
         .collect()
 }
 
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     "USHERD_CONFIG",
     "USHERD_STATE_DIR",
     "USHERD_ADMIN_SOCKET",
@@ -126,5 +135,6 @@ const KNOWN: [&str; 12] = [
     "USHERD_LEASES_PER_CLIENT_MAX",
     "USHERD_LEASES_MAX",
     "USHERD_CONNECTIONS_PER_ADDRESS_MAX",
+    "USHERD_HTTP_LISTEN",
     "USHERD_LOG",
 ];

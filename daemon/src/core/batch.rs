@@ -10,6 +10,7 @@ use usher_protocol::{
     wire::Push,
 };
 
+use super::meter::Counted;
 use crate::{journal, records};
 
 /// The waiting side of one question.
@@ -28,6 +29,8 @@ pub struct Pending<W> {
     answers: Vec<(ReplyTo, Answer)>,
     news: News,
     features_changed: bool,
+    /// For the meter, once this is durable.
+    pub(super) counted: Counted,
 }
 
 /// What is to be told after the answers.
@@ -48,6 +51,7 @@ impl<W> Default for Pending<W> {
             answers: Vec::new(),
             news: News::default(),
             features_changed: false,
+            counted: Counted::default(),
         }
     }
 }
@@ -63,6 +67,7 @@ impl<W: Waiting> Pending<W> {
     /// # Errors
     /// [`CodecError`] if a record cannot be encoded; nothing of the batch may then be committed.
     pub(super) fn add(&mut self, output: Output) -> Result<(), CodecError> {
+        self.counted.add(&output);
         for record in &output.records {
             self.note_news(record);
             self.batch.writes.push(records::write(record)?);

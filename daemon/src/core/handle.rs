@@ -23,6 +23,7 @@ use super::{
     batch::storage_trouble,
     connections::{AnswerSink, Connections, Line, Overrun},
     item::{Item, Outlet},
+    meter::Meter,
 };
 use crate::{journal::SnapshotInfo, limits};
 
@@ -34,6 +35,7 @@ pub struct CoreHandle {
     pub(super) connections: Connections,
     /// Set before the queue closes for want of a durable write (L13).
     pub(super) failed: Arc<AtomicBool>,
+    pub(super) meter: Meter,
 }
 
 impl CoreHandle {
@@ -110,6 +112,11 @@ impl CoreHandle {
     /// News for every connection; see [`Push`].
     pub fn news(&self) -> broadcast::Receiver<Push> {
         self.news.subscribe()
+    }
+
+    /// What the core did in this life.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Ends the core after what is queued already.

@@ -17,6 +17,7 @@ use super::{
     CoreError, CoreHandle,
     connections::Connections,
     item::Item,
+    meter::Meter,
     thread::{Core, Watchdog},
     works::{Beginning, Works},
 };
@@ -105,6 +106,7 @@ fn spawn(mut works: Works) -> Result<(CoreHandle, Ended), StartError> {
     let alarm = Alarm::with_callback(ring(&queue))?;
     // L13: who only renews commits nothing, and would not notice for long.
     works.wake_on_failure(Box::new(ring(&queue)));
+    let meter = Meter::default();
     let clock = Clock::new();
     let watchdog = notify::watchdog_interval().map(|interval_ms| Watchdog {
         interval_ms,
@@ -119,6 +121,7 @@ fn spawn(mut works: Works) -> Result<(CoreHandle, Ended), StartError> {
         alarm,
         watchdog,
         failed: Arc::clone(&failed),
+        meter: meter.clone(),
     };
     thread::Builder::new()
         .name("usherd-core".to_owned())
@@ -130,6 +133,7 @@ fn spawn(mut works: Works) -> Result<(CoreHandle, Ended), StartError> {
             news,
             connections,
             failed,
+            meter,
         },
         ended,
     ))

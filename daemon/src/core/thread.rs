@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::sync::{broadcast, mpsc, oneshot};
-use usher_client::clock::{Alarm, Clock, NEVER};
+use usher_client::clock::{Alarm, Clock, NEVER, Stopwatch};
 use usher_engine::api::Answer;
 use usher_protocol::{
     codec::CodecError,
@@ -21,6 +21,7 @@ use super::{
     batch::{News, Pending, Waiting as _, storage_trouble},
     connections::Connections,
     item::{Item, Outlet},
+    meter::Meter,
     works::{Question, Works},
 };
 use crate::{
@@ -51,6 +52,7 @@ pub(super) struct Core {
     pub(super) watchdog: Option<Watchdog>,
     /// Told to who asks after the end: see [`super::CoreHandle`].
     pub(super) failed: Arc<AtomicBool>,
+    pub(super) meter: Meter,
 }
 
 /// When the service manager expects a sign of life.
@@ -77,9 +79,14 @@ impl Core {
                 Ok(stopped) => stopped,
                 Err(error) => return Err(self.fail(pending, error.into())),
             };
+            let stopwatch = Stopwatch::start();
             if let Err(error) = self.works.commit(&pending) {
                 return Err(self.fail(pending, error.into()));
             }
+            if pending.durable().is_some() {
+                self.meter.committed(stopwatch.read());
+            }
+            self.meter.count(std::mem::take(&mut pending.counted));
             self.release(pending);
             match stopped {
                 None => {}
