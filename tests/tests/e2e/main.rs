@@ -24,6 +24,7 @@ mod http;
 mod http_ground;
 mod http_lease;
 mod http_prometheus;
+mod idle;
 mod lan;
 mod lease;
 mod life;

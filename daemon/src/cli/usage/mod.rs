@@ -5,7 +5,7 @@
 mod entry;
 mod progress;
 
-use std::path::PathBuf;
+use std::{io::IsTerminal as _, path::PathBuf};
 
 use usher_client::clock::Clock;
 use usher_protocol::time::{DurationMs, WallMs};
@@ -83,7 +83,7 @@ fn show(args: &ShowArgs, config: &Config) -> Result<(), Failure> {
         Some(Since::Ago(ago)) => WallMs(Clock::new().now().wall.0.saturating_sub(ago.0)),
     };
     let mut out = Out::new();
-    let outcome = each(config, |entry| {
+    let outcome = each(config, Progress::hidden(), |entry| {
         if entry.at < since {
             return Ok(true);
         }
@@ -96,7 +96,13 @@ fn show(args: &ShowArgs, config: &Config) -> Result<(), Failure> {
 
 fn export(args: &ExportArgs, config: &Config) -> Result<(), Failure> {
     let mut out = Out::new();
-    let outcome = each(config, |entry| {
+    // A bar among the entries themselves would help nobody.
+    let progress = if std::io::stdout().is_terminal() {
+        Progress::hidden()
+    } else {
+        Progress::start(&log_directory(config))
+    };
+    let outcome = each(config, progress, |entry| {
         if entry.number >= args.from && entry.number <= args.to {
             out.line(&json_line(&entry)?)?;
         }
@@ -109,18 +115,19 @@ fn export(args: &ExportArgs, config: &Config) -> Result<(), Failure> {
 /// Hands over entries in order until `take` has enough.
 fn each(
     config: &Config,
+    mut progress: Progress,
     mut take: impl FnMut(EntryReport) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
     let log = log_directory(config);
     let mut vendors = Vendors::default();
     for entry in Reader::open(&log, None).map_err(|error| unread(&error))? {
-        let entry = vendors
-            .report(&entry.map_err(|error| unread(&error))?)
-            .map_err(Failure::new)?;
-        if !take(entry)? {
+        let entry = entry.map_err(|error| unread(&error))?;
+        progress.add(&entry);
+        if !take(vendors.report(&entry).map_err(Failure::new)?)? {
             break;
         }
     }
+    progress.end();
     Ok(())
 }
 

@@ -14,13 +14,18 @@ impl Progress {
     pub(in crate::cli) fn start(directory: &Path) -> Self {
         let bytes = bytes_in(directory);
         if bytes < WORTH_A_BAR_BYTES {
-            return Self(ProgressBar::hidden());
+            return Self::hidden();
         }
         // Standard error; drawn on a terminal alone.
         Self(ProgressBar::with_draw_target(
             Some(bytes),
             ProgressDrawTarget::stderr(),
         ))
+    }
+
+    /// Shows nothing.
+    pub(super) fn hidden() -> Self {
+        Self(ProgressBar::hidden())
     }
 
     /// One more entry is read.

@@ -43,6 +43,22 @@ impl Sizes {
         ];
         sizes.map(|(name, size)| format!("--{name}={size}")).into()
     }
+
+    /// Reads [`Sizes::arguments`] back.
+    pub(crate) fn read(arguments: &[String]) -> Self {
+        let size = |name: &str| {
+            let mut sizes = arguments.iter().filter_map(|it| it.strip_prefix("--"));
+            let size = sizes.find_map(|it| it.strip_prefix(name)?.strip_prefix('='));
+            size.unwrap().parse().unwrap()
+        };
+        Self {
+            checkout: size("checkout"),
+            renew: size("renew"),
+            release: size("release"),
+            granted: size("granted"),
+            released: size("released"),
+        }
+    }
 }
 
 /// Serves until standard input closes; prints its address. Appends to a file in the working directory.
@@ -63,9 +79,13 @@ pub(crate) fn serve(sizes: Sizes) {
         while let Some(incoming) = endpoint.accept().await {
             let (queue, key) = (queue.clone(), key.clone());
             tokio::spawn(async move {
-                let connection = incoming.await.unwrap();
-                let (send, receive) = connection.accept_bi().await.unwrap();
-                echo(send, receive, queue, key, sizes).await;
+                // Whoever leaves early is no fault.
+                let Ok(connection) = incoming.await else {
+                    return;
+                };
+                if let Ok((send, receive)) = connection.accept_bi().await {
+                    echo(send, receive, queue, key, sizes).await;
+                }
             });
         }
     });
@@ -141,20 +161,43 @@ async fn echo(
 pub(crate) fn drive(address: SocketAddr, load: Load, sizes: Sizes) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let endpoint = Endpoint::client((Ipv4Addr::UNSPECIFIED, 0).into()).unwrap();
-        let key = SigningKey::from_bytes(&[8; 32]);
+        let door = Door::new(address, sizes);
         let mut talkers = Vec::new();
         for _ in 0..load.connections {
-            let config = tls::client_config(&key, ExpectedServer::Any).unwrap();
-            let connecting = endpoint.connect_with(config, address, tls::SERVER_NAME);
-            let connection = connecting.unwrap().await.unwrap();
-            talkers.push(Echo::open(connection, sizes).await);
+            talkers.push(door.open().await);
         }
         drive_all(talkers, load, sizes).await;
     });
 }
 
-struct Echo {
+/// How the floor is reached, and by whom.
+#[derive(Clone)]
+pub(crate) struct Door {
+    endpoint: Endpoint,
+    address: SocketAddr,
+    sizes: Sizes,
+}
+
+impl Door {
+    pub(crate) fn new(address: SocketAddr, sizes: Sizes) -> Self {
+        Self {
+            endpoint: Endpoint::client((Ipv4Addr::UNSPECIFIED, 0).into()).unwrap(),
+            address,
+            sizes,
+        }
+    }
+
+    pub(crate) async fn open(&self) -> Echo {
+        let key = SigningKey::from_bytes(&[8; 32]);
+        let config = tls::client_config(&key, ExpectedServer::Any).unwrap();
+        let connecting = (self.endpoint).connect_with(config, self.address, tls::SERVER_NAME);
+        let connection = connecting.unwrap().await.unwrap();
+        Echo::open(connection, self.sizes).await
+    }
+}
+
+/// One connection to the floor.
+pub(crate) struct Echo {
     send: SendStream,
     receive: RecvStream,
     site: VerifyingKey,
@@ -189,9 +232,10 @@ impl Echo {
 }
 
 impl Talker for Echo {
-    async fn checkout(&mut self) {
+    async fn checkout(&mut self) -> u32 {
         let reply = self.ask(CHECKOUT, self.sizes.checkout).await;
         self.verify(&reply);
+        0
     }
 
     async fn renew(&mut self) {

@@ -4,8 +4,11 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use usher_client::connection::{Connection, Dialer, Wanted};
+use ed25519_dalek::SigningKey;
+use tokio::sync::mpsc;
+use usher_client::connection::{ConnectError, Connection, Dialer, Wanted};
 use usher_client::keyfile::ClientIdentity;
 use usher_client::marks::Marks;
 use usher_client::paths::Paths;
@@ -14,7 +17,8 @@ use usher_protocol::documents::vendor::VendorKey;
 use usher_protocol::ids::{LeaseId, Nonce, Token};
 use usher_protocol::time::DurationMs;
 use usher_protocol::wire::{
-    Checkout, ClientFrame, Environment, Grant, Link, Release, Renew, Reply, Request, ServerFrame,
+    Checkout, ClientFrame, Environment, Grant, Link, Push, Release, Renew, Reply, Request,
+    ServerFrame,
 };
 
 use crate::drive::{Load, Talker, drive as drive_all};
@@ -22,33 +26,72 @@ use crate::floor::Sizes;
 use crate::stopwatch::now_ns;
 
 /// Drives the daemon at `address`, which must serve the feature `solver` of this vendor.
-pub(crate) fn drive(address: SocketAddr, load: Load, vendor: &Path) {
-    let vendor: VendorKey = fs::read_to_string(vendor).unwrap().parse().unwrap();
-    let wanted = Wanted {
-        root: vendor.root,
-        environment: Environment::Live,
-        site: None,
-    };
-    let paths = Paths::from_environment().unwrap();
-    let key = ClientIdentity::load_or_create(&paths).unwrap();
-    let marks = Marks::new(paths);
+pub(crate) fn drive(address: SocketAddr, load: Load, vendor: &Path, environment: Environment) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let dialer = Dialer::new(key).unwrap();
+        let door = Door::new(address, vendor, environment);
         let mut talkers = Vec::new();
-        for number in 0..load.connections {
-            let opened = Connection::open(&dialer, address, &wanted, &marks).await;
-            talkers.push(Lender::new(opened.unwrap().0, number));
+        for _ in 0..load.connections {
+            talkers.push(door.open().await);
         }
         let sizes = talkers[0].sizes().await;
         drive_all(talkers, load, sizes).await;
     });
 }
 
-struct Lender {
+/// How a daemon is reached, and by whom: one client key with its sockets.
+#[derive(Clone)]
+pub(crate) struct Door {
+    dialer: Dialer,
+    address: SocketAddr,
+    wanted: Wanted,
+    marks: Marks,
+}
+
+impl Door {
+    /// With this machine's client key.
+    pub(crate) fn new(address: SocketAddr, vendor: &Path, environment: Environment) -> Self {
+        let vendor: VendorKey = fs::read_to_string(vendor).unwrap().parse().unwrap();
+        let paths = Paths::from_environment().unwrap();
+        let key = ClientIdentity::load_or_create(&paths).unwrap();
+        Self {
+            dialer: Dialer::new(key).unwrap(),
+            address,
+            wanted: Wanted {
+                root: vendor.root,
+                environment,
+                site: None,
+            },
+            marks: Marks::new(paths),
+        }
+    }
+
+    /// The same with a key and sockets of its own, as another workstation has them.
+    pub(crate) fn of_another(&self, key: SigningKey) -> Self {
+        let dialer = Dialer::new(key).unwrap();
+        Self {
+            dialer,
+            ..self.clone()
+        }
+    }
+
+    pub(crate) async fn open(&self) -> Lender {
+        self.try_open().await.unwrap()
+    }
+
+    pub(crate) async fn try_open(&self) -> Result<Lender, ConnectError> {
+        let opened = Connection::open(&self.dialer, self.address, &self.wanted, &self.marks).await;
+        let (connection, pushes) = opened?;
+        Ok(Lender::new(connection, pushes, self.wanted.environment))
+    }
+}
+
+/// One connection to a daemon, with one lease at a time.
+pub(crate) struct Lender {
     connection: Connection,
+    pushes: mpsc::Receiver<Push>,
     ask: Ask,
-    /// Never the same twice: whose, since when, how many.
+    /// Never the same twice: since when, how many.
     drawn: [u64; 2],
     nonce: Nonce,
     token: Token,
@@ -56,22 +99,53 @@ struct Lender {
 }
 
 impl Lender {
-    fn new(connection: Connection, number: usize) -> Self {
+    fn new(connection: Connection, pushes: mpsc::Receiver<Push>, environment: Environment) -> Self {
+        static OPENED: AtomicU64 = AtomicU64::new(0);
         let ask = Ask {
             feature: "solver".parse().unwrap(),
-            environment: Environment::Live,
+            environment,
             seats: 1,
             version: None,
             length_ms: None,
             holder: usher_client::client::local_holder(),
         };
+        let number = OPENED.fetch_add(1, Ordering::Relaxed);
         Self {
             connection,
+            pushes,
             ask,
-            drawn: [now_ns(), (number as u64) << 40],
+            drawn: [now_ns(), number << 40],
             nonce: Nonce([0; 16]),
             token: Token([0; 16]),
             lease: None,
+        }
+    }
+
+    /// A checkout that takes its place in the queue where no seat is free, and claims what it is offered (L9);
+    /// `queued` hears when it has a place.
+    pub(crate) async fn checkout_waiting(&mut self, mut queued: impl FnMut() + Send) {
+        let checkout = self.checkout_of(true);
+        loop {
+            let request = Request::Checkout(checkout.clone());
+            match self.connection.ask(&self.ask, request).await.unwrap() {
+                Answer::Granted(granted) => {
+                    self.lease = Some(granted.id);
+                    return;
+                }
+                Answer::Queued(_) => queued(),
+                other => panic!("no lease: {other:?}"),
+            }
+            self.offered().await;
+        }
+    }
+
+    async fn offered(&mut self) {
+        loop {
+            match self.pushes.recv().await.unwrap() {
+                Push::Offered(nonce, _) if nonce == self.nonce => return,
+                Push::Dismissed(_, refusal) => panic!("out of the queue: {refusal:?}"),
+                _ => {}
+            }
         }
     }
 
@@ -81,18 +155,22 @@ impl Lender {
         halves.concat().try_into().unwrap()
     }
 
-    async fn granted(&mut self, request: Request) {
+    /// Returns how many seats are out.
+    async fn granted(&mut self, request: Request) -> u32 {
         match self.connection.ask(&self.ask, request).await.unwrap() {
-            Answer::Granted(granted) => self.lease = Some(granted.id),
+            Answer::Granted(granted) => {
+                self.lease = Some(granted.id);
+                granted.seats_out
+            }
             other => panic!("no lease: {other:?}"),
         }
     }
 
-    fn checkout_request(&mut self) -> Request {
+    fn checkout_of(&mut self, wait: bool) -> Checkout {
         self.nonce = Nonce(self.draw());
         self.token = Token(self.draw());
-        Request::Checkout(Checkout {
-            wait: false,
+        Checkout {
+            wait,
             nonce: self.nonce,
             token: self.token,
             feature: self.ask.feature.clone(),
@@ -101,7 +179,7 @@ impl Lender {
             version: None,
             length_ms: None,
             holder: self.ask.holder.clone(),
-        })
+        }
     }
 
     fn link(&mut self) -> Link {
@@ -134,7 +212,7 @@ impl Lender {
             let frame = ClientFrame::Request(1, request.clone());
             frame.encode().unwrap().len()
         };
-        let checkout = self.checkout_request();
+        let checkout = Request::Checkout(self.checkout_of(false));
         let checkout_size = of(&checkout);
         let Answer::Granted(granted) = self.connection.ask(&self.ask, checkout).await.unwrap()
         else {
@@ -165,9 +243,9 @@ impl Lender {
 }
 
 impl Talker for Lender {
-    async fn checkout(&mut self) {
-        let request = self.checkout_request();
-        self.granted(request).await;
+    async fn checkout(&mut self) -> u32 {
+        let request = Request::Checkout(self.checkout_of(false));
+        self.granted(request).await
     }
 
     async fn renew(&mut self) {

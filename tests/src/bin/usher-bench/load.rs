@@ -1,150 +1,163 @@
-//! Runs usherd and the floor in turn under the same load, each server and each load generator a process of its own.
-//! Decides which loads are put on, and prints both and their ratio; must not judge it.
+//! Runs usherd and the floor in turn under the same load. Decides which loads are put on, and which ratios are told;
+//! must not judge them.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::fmt::Write as _;
 
 use serde_json::Value;
-use usher_tests::daemon::{Daemon, Vendor};
-use usher_tests::station::{Station, told};
 
-use crate::figures::Figures;
+use crate::drive::{Load, Work};
+use crate::figures::{Figures, short};
+use crate::ground::{Floor, Site};
+use crate::table::Row;
 
-/// Measures every load `runs` times, `seconds` each, and prints the figures.
+/// A daemon and the floor beside it.
+pub(crate) struct Pair {
+    pub(crate) site: Site,
+    pub(crate) floor: Floor,
+}
+
+/// What both report of one load, one pair for each run.
+pub(crate) struct Rounds(Vec<(Value, Value)>);
+
+impl Pair {
+    pub(crate) fn new() -> Self {
+        let site = Site::new(10_000);
+        let floor = Floor::start(site.sizes());
+        Self { site, floor }
+    }
+
+    /// In turn, so that what else the machine does meets both.
+    pub(crate) fn rounds(&self, load: Load, runs: usize) -> Rounds {
+        let both = |_| (self.site.drive(load), self.floor.drive(load));
+        Rounds((0..runs).map(both).collect())
+    }
+}
+
+impl Rounds {
+    /// A figure of both, run by run.
+    pub(crate) fn pairs(&self, field: &str) -> Vec<(f64, f64)> {
+        let both = |(usher, floor): &(Value, Value)| (figure(usher, field), figure(floor, field));
+        self.0.iter().map(both).collect()
+    }
+
+    /// The medians of a figure, usherd's and the floor's.
+    pub(crate) fn medians(&self, field: &str) -> (f64, f64) {
+        let pairs = self.pairs(field);
+        let usher = Figures::of(pairs.iter().map(|it| it.0));
+        let floor = Figures::of(pairs.iter().map(|it| it.1));
+        (usher.median(), floor.median())
+    }
+
+    /// usherd's alone.
+    fn own(&self, field: &str) -> Vec<f64> {
+        self.pairs(field).iter().map(|it| it.0).collect()
+    }
+}
+
+/// A figure of a report.
+pub(crate) fn figure(report: &Value, field: &str) -> f64 {
+    report[field].as_f64().unwrap()
+}
+
+/// The rows of design 8 that a load tells.
+pub(crate) fn rows(runs: usize) -> Vec<Row> {
+    let pair = Pair::new();
+    let mut measured = LOADS.map(|_| Rounds(Vec::new()));
+    // Round by round, so that 64 and 256 connections are compared within one.
+    for _ in 0..runs {
+        for (rounds, (connections, work)) in measured.iter_mut().zip(LOADS) {
+            let load = Load::closed(connections, work, MS);
+            rounds.0.extend(pair.rounds(load, 1).0);
+        }
+    }
+    let [one, many, renewals, more] = measured;
+    let mut rows = vec![
+        Row::ratio(
+            "checkouts + releases a second at 64 connections ÷ the floor's",
+            "≥ 0.8",
+            &many.pairs("per_second"),
+            BOTH_PER_SECOND,
+        ),
+        Row::ratio(
+            "renewals a second at 64 connections, each freshly signed ÷ the floor's",
+            "≥ 0.8",
+            &renewals.pairs("per_second"),
+            BOTH_PER_SECOND,
+        ),
+        Row::ratio(
+            "one uncontended checkout, p50 ÷ the floor's",
+            "≤ 1.3",
+            &one.pairs("p50_us"),
+            ["usherd", "floor", " µs"],
+        ),
+    ];
+    rows.extend(wider(&many, &more));
+    rows
+}
+
+/// 256 connections against 64.
+fn wider(many: &Rounds, more: &Rounds) -> [Row; 2] {
+    let pairs: Vec<_> = (more.own("per_second").into_iter())
+        .zip(many.own("per_second"))
+        .collect();
+    let tails: Vec<_> = more
+        .own("p999_us")
+        .into_iter()
+        .zip(more.own("p50_us"))
+        .collect();
+    let mut tail = Row::ratio(
+        "p99.9 ÷ p50 of checkouts at 256 connections",
+        "≤ 10",
+        &tails,
+        ["p99.9", "p50", " µs"],
+    );
+    let (_, floor_p999) = more.medians("p999_us");
+    let (_, floor_p50) = more.medians("p50_us");
+    let floor = short(floor_p999 / floor_p50);
+    let _ = write!(tail.beneath, "; the floor's ratio {floor}");
+    let width = Row::ratio(
+        "requests a second at 256 connections ÷ at 64",
+        "≥ 0.9",
+        &pairs,
+        ["256", "64", " /s"],
+    );
+    [width, tail]
+}
+
+/// Prints all figures of the loads, for whoever works on speed.
 pub(crate) fn run(runs: usize, seconds: u64) {
-    let ground = Ground::new(seconds);
+    let pair = Pair::new();
     println!("{runs} runs of {seconds} s each: min / median / max");
-    for (what, connections, work) in LOADS {
-        let load = [connections, work];
-        let rounds: Vec<(Value, Value)> = (0..runs)
-            .map(|_| (ground.usher(load), ground.floor(load)))
-            .collect();
-        println!("\n{what}");
-        for (row, field, decimals) in ROWS {
-            print_row(row, field, decimals, &rounds);
+    for (connections, work) in LOADS {
+        let rounds = pair.rounds(Load::closed(connections, work, seconds * 1000), runs);
+        println!("\n{connections} connections, {work:?}");
+        for (row, field, decimals) in FIELDS {
+            print_row(row, &rounds.pairs(field), decimals);
         }
     }
 }
 
 /// Floor, usherd and their ratio, of one figure.
-fn print_row(row: &str, field: &str, decimals: usize, rounds: &[(Value, Value)]) {
-    let figure = |report: &Value| report[field].as_f64().unwrap();
-    let usher = Figures::of(rounds.iter().map(|(usher, _)| figure(usher)));
-    let floor = Figures::of(rounds.iter().map(|(_, floor)| figure(floor)));
-    let ratio = Figures::of((rounds.iter()).map(|(usher, floor)| figure(usher) / figure(floor)));
-    let (usher, floor) = (usher.spread(decimals), floor.spread(decimals));
-    println!(
-        "  {row:<18} usherd {usher}   floor {floor}   ratio {}",
-        ratio.spread(2)
-    );
+fn print_row(row: &str, pairs: &[(f64, f64)], decimals: usize) {
+    let usher = Figures::of(pairs.iter().map(|it| it.0)).spread(decimals);
+    let floor = Figures::of(pairs.iter().map(|it| it.1)).spread(decimals);
+    let ratio = Figures::of(pairs.iter().map(|(usher, floor)| usher / floor)).spread(2);
+    println!("  {row:<18} usherd {usher}   floor {floor}   ratio {ratio}");
 }
 
-struct Ground {
-    station: Station,
-    daemon: Daemon,
-    vendor_key: PathBuf,
-    seconds: String,
-    floor: FloorServer,
-}
-
-impl Ground {
-    fn new(seconds: u64) -> Self {
-        let station = Station::here();
-        let vendor = Vendor::new(&station, "acme");
-        let daemon = Daemon::start(&station);
-        daemon.install(&vendor.license(&daemon, &["--feature", "solver:1000"]));
-        let vendor_key = vendor.directory().join("acme.pub");
-        let seconds = seconds.to_string();
-        let vendor = ["--vendor", vendor_key.to_str().unwrap()];
-        let warm = drive(&station, daemon.address(), "1", ["1", "pairs"], &vendor);
-        let sizes: Vec<String> = serde_json::from_value(warm["sizes"].clone()).unwrap();
-        println!("frames in bytes: {}", sizes.join(" "));
-        let floor = FloorServer::start(&station, sizes);
-        Self {
-            station,
-            daemon,
-            vendor_key,
-            seconds,
-            floor,
-        }
-    }
-
-    fn usher(&self, load: [&str; 2]) -> Value {
-        let vendor = ["--vendor", self.vendor_key.to_str().unwrap()];
-        let address = self.daemon.address();
-        drive(&self.station, address, &self.seconds, load, &vendor)
-    }
-
-    fn floor(&self, load: [&str; 2]) -> Value {
-        let sizes: Vec<&str> = self.floor.sizes.iter().map(String::as_str).collect();
-        let address = self.floor.address;
-        drive(&self.station, address, &self.seconds, load, &sizes)
-    }
-}
-
-fn drive(
-    station: &Station,
-    address: SocketAddr,
-    seconds: &str,
-    [connections, work]: [&str; 2],
-    more: &[&str],
-) -> Value {
-    let mut command = bench(station);
-    command.args(["drive", &address.to_string(), "--seconds", seconds]);
-    command.args(["--connections", connections, "--work", work]);
-    let said = told(&command.args(more).output().unwrap(), "drive");
-    serde_json::from_str(&said).unwrap()
-}
-
-/// Ends when its standard input closes.
-struct FloorServer {
-    child: Child,
-    address: SocketAddr,
-    sizes: Vec<String>,
-}
-
-impl FloorServer {
-    fn start(station: &Station, sizes: Vec<String>) -> Self {
-        let mut command = bench(station);
-        command.arg("floor-server").args(&sizes);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut words = BufReader::new(child.stdout.take().unwrap());
-        words.read_line(&mut line).unwrap();
-        let address = line.trim().parse().unwrap();
-        Self {
-            child,
-            address,
-            sizes,
-        }
-    }
-}
-
-impl Drop for FloorServer {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
-}
-
-fn bench(station: &Station) -> Command {
-    station.command(std::env::current_exe().unwrap().to_str().unwrap())
-}
-
-const LOADS: [(&str, &str, &str); 3] = [
-    ("one connection, checkouts and releases", "1", "pairs"),
-    ("64 connections, checkouts and releases", "64", "pairs"),
-    ("64 connections, renewals", "64", "renewals"),
+const LOADS: [(usize, Work); 4] = [
+    (1, Work::Pairs),
+    (64, Work::Pairs),
+    (64, Work::Renewals),
+    (256, Work::Pairs),
 ];
-const ROWS: [(&str, &str, usize); 4] = [
+const MS: u64 = 1500;
+const BOTH_PER_SECOND: [&str; 3] = ["usherd", "floor", " /s"];
+const FIELDS: [(&str, &str, usize); 6] = [
     ("requests per s", "per_second", 0),
     ("p50, µs", "p50_us", 0),
     ("p99, µs", "p99_us", 0),
+    ("p99.9, µs", "p999_us", 0),
     ("release p50, µs", "release_p50_us", 0),
+    ("release p99, µs", "release_p99_us", 0),
 ];

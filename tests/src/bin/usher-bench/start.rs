@@ -18,6 +18,7 @@ use usher_tests::station::told;
 use crate::figures::Figures;
 use crate::multicast;
 use crate::stopwatch::{now_ns, us_since};
+use crate::table::Row;
 
 /// Builds the namespaces and measures inside.
 pub(crate) fn outside(runs: usize) {
@@ -26,6 +27,69 @@ pub(crate) fn outside(runs: usize) {
     let mut inside = hosts::inside("bench");
     let status = inside.args(["start-inside", &runs.to_string()]).status();
     assert!(status.unwrap().success(), "the measurement failed");
+}
+
+/// The row of design 8; none where there are no namespaces. A start is short, so there are more of them.
+pub(crate) fn rows(runs: usize) -> Vec<Row> {
+    assert!(bins::path("usher").is_file());
+    let mut inside = hosts::inside("bench");
+    let starts = (runs * STARTS_PER_RUN).to_string();
+    let output = inside
+        .args(["start-inside", &starts, "--cases-alone"])
+        .output();
+    let Ok(output) = output
+        .map_err(|_| ())
+        .and_then(|it| if it.status.success() { Ok(it) } else { Err(()) })
+    else {
+        eprintln!("start: SKIPPED, it needs iproute2 and user namespaces");
+        return Vec::new();
+    };
+    let said = String::from_utf8(output.stdout).unwrap();
+    let cases: Vec<Case> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    cases
+        .into_iter()
+        .map(|it| {
+            let aim = if it.what.starts_with("mDNS") {
+                "≤ 60"
+            } else {
+                ""
+            };
+            let measure = format!("`usher run` to the start of its command, ms: {}", it.what);
+            Row::new(
+                measure,
+                Figures::of(it.ms),
+                aim,
+                format!("{starts} cold processes"),
+            )
+        })
+        .collect()
+}
+
+/// What the inner process tells the outer one.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Case {
+    what: String,
+    ms: Vec<f64>,
+}
+
+/// Measures the cases, and prints them for [`rows`]; only inside.
+pub(crate) fn cases(runs: usize) {
+    let mut lan = Lan::build();
+    let ground = Ground::new(&mut lan);
+    for (case, prepare, arguments) in CASES {
+        let ms = (0..runs).map(|_| {
+            prepare(&ground);
+            ground.run(arguments)
+        });
+        let case = Case {
+            what: case.to_owned(),
+            ms: ms.collect(),
+        };
+        println!("{}", serde_json::to_string(&case).unwrap());
+    }
 }
 
 /// Measures; only inside.
@@ -162,5 +226,6 @@ const BROWSES: [(&str, Prepare); 2] = [
     }),
 ];
 const BROWSES_MAX: usize = 10;
+const STARTS_PER_RUN: usize = 2;
 /// Carries the moment of the start to the command.
 const BEGAN: &str = "USHER_BENCH_BEGAN";
