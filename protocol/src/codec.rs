@@ -42,8 +42,7 @@ pub enum CodecError {
 /// # Errors
 /// Only for values that cannot be represented, such as a sequence of unknown length.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
-    bincode::serde::encode_to_vec(value, CONFIG)
-        .map_err(|_| CodecError::Malformed("a value that cannot be represented".to_owned()))
+    encode_after(&[], value)
 }
 
 /// Decodes a value that must fill `bytes` exactly.
@@ -85,9 +84,7 @@ pub struct Tagged<'a> {
 /// # Errors
 /// As [`encode`].
 pub fn tag<T: Serialize>(version: u8, kind: u8, value: &T) -> Result<Vec<u8>, CodecError> {
-    let mut bytes = vec![version, kind];
-    bytes.append(&mut encode(value)?);
-    Ok(bytes)
+    encode_after(&[version, kind], value)
 }
 
 /// Reads `[version, kind, body…]` and insists on the version.
@@ -110,8 +107,7 @@ pub fn untag(version: u8, bytes: &[u8]) -> Result<Tagged<'_>, CodecError> {
 /// # Errors
 /// [`CodecError::TooLarge`] past [`FRAME_BYTES_MAX`] (A3).
 pub fn frame<T: Serialize>(version: u8, kind: u8, value: &T) -> Result<Vec<u8>, CodecError> {
-    let mut bytes = vec![0, 0, 0, 0, version, kind];
-    bytes.append(&mut encode(value)?);
+    let mut bytes = encode_after(&[0, 0, 0, 0, version, kind], value)?;
     let length = frame_length((bytes.len() - FRAME_PREFIX_BYTES) as u64)?;
     let prefix = u32::try_from(length).unwrap_or(u32::MAX);
     bytes[..FRAME_PREFIX_BYTES].copy_from_slice(&prefix.to_be_bytes());
@@ -132,6 +128,62 @@ pub fn frame_length(announced: u64) -> Result<usize, CodecError> {
     }
 }
 
+/// For `#[serde(with)]` on a `Vec<u8>`: the same bytes as without, but moved at once and not one by one.
+pub(crate) mod bytes {
+    use std::fmt;
+
+    use serde::{Deserializer, Serializer, de};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        from.deserialize_byte_buf(Bytes)
+    }
+
+    struct Bytes;
+
+    impl de::Visitor<'_> for Bytes {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str("bytes")
+        }
+
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(bytes.to_vec())
+        }
+
+        fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+            Ok(bytes)
+        }
+    }
+}
+
+fn encode_after<T: Serialize>(prefix: &[u8], value: &T) -> Result<Vec<u8>, CodecError> {
+    let mut out = Out(Vec::with_capacity(USUAL_BYTES));
+    out.0.extend_from_slice(prefix);
+    bincode::serde::encode_into_writer(value, &mut out, CONFIG)
+        .map_err(|_| CodecError::Malformed("a value that cannot be represented".to_owned()))?;
+    Ok(out.0)
+}
+
+/// Encoded bytes join what stands there already.
+struct Out(Vec<u8>);
+
+impl bincode::enc::write::Writer for Out {
+    #[expect(
+        clippy::inline_always,
+        reason = "called once for each byte of a key: counted, it costs half of encoding a lease"
+    )]
+    #[inline(always)]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
 /// Bytes of the length before a frame.
 pub const FRAME_PREFIX_BYTES: usize = 4;
 
@@ -142,9 +194,33 @@ const CONFIG: bincode::config::Configuration<
     bincode::config::Limit<LICENSE_BYTES_MAX>,
 > = bincode::config::standard().with_limit::<LICENSE_BYTES_MAX>();
 
+/// Most frames and records are shorter: their buffer is asked for once.
+const USUAL_BYTES: usize = 512;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn s5_bytes_moved_at_once_are_the_bytes_moved_one_by_one() {
+        #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        struct AtOnce(#[serde(with = "bytes")] Vec<u8>, u8);
+        for length in [0, 1, 250, 251, 252, 65_535, 65_536] {
+            let body: Vec<u8> = (0..=255).cycle().take(length).collect();
+            let one_by_one = encode(&(body.clone(), 7_u8)).unwrap();
+            let value = AtOnce(body, 7);
+            assert_eq!(encode(&value).unwrap(), one_by_one);
+            assert_eq!(decode::<AtOnce>(&one_by_one), Ok(value));
+            for torn in [0, one_by_one.len() / 2, one_by_one.len() - 1] {
+                assert_eq!(
+                    decode::<AtOnce>(&one_by_one[..torn]),
+                    Err(CodecError::Malformed("they end too early".to_owned()))
+                );
+            }
+        }
+        let terabytes = [253, 255, 255, 255, 255, 255, 255, 255, 127];
+        assert!(decode::<AtOnce>(&terabytes).is_err());
+    }
 
     #[test]
     fn nine_bytes_do_not_allocate_terabytes() {

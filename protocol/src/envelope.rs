@@ -4,10 +4,10 @@
 //! version inside, so that no document can pass for another. What was signed is stored and checked
 //! as it is; nothing is re-encoded.
 
-use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer as _, SigningKey};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::PublicKey;
+use crate::{codec, ids::PublicKey, unpacked::unpacked};
 
 /// A document's type and version, as they stand under the signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,7 @@ pub struct BadSignature;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signed {
     /// The exact bytes that were signed.
+    #[serde(with = "codec::bytes")]
     pub body: Vec<u8>,
     /// The signature over [`pre_authentication`] of them.
     pub signature: Signature,
@@ -106,7 +107,7 @@ pub fn verify(
     signature: &Signature,
     key: &PublicKey,
 ) -> Result<(), BadSignature> {
-    let key = VerifyingKey::from_bytes(key.as_bytes()).map_err(|_| BadSignature)?;
+    let key = unpacked(key.as_bytes()).map_err(|_| BadSignature)?;
     let signature = ed25519_dalek::Signature::from_bytes(&signature.to_bytes());
     key.verify_strict(&pre_authentication(kind, body), &signature)
         .map_err(|_| BadSignature)

@@ -5,12 +5,15 @@
 use std::{fmt, str::FromStr};
 
 use data_encoding::{BASE64, HEXLOWER};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::unpacked::unpacked;
 
 /// An Ed25519 public key that is a valid point and not of small order (T1).
 ///
-/// The only ways in are [`PublicKey::new`] and decoding, and both check.
+/// The ways in are [`PublicKey::new`] and decoding, and both check; [`PublicKey::read_back`] is for what they checked
+/// before.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "[u8; 32]", into = "[u8; 32]")]
 pub struct PublicKey([u8; 32]);
@@ -32,13 +35,17 @@ pub enum KeyError {
 impl PublicKey {
     /// Checks 32 bytes as they enter: a point of the curve, not of small order.
     pub fn new(bytes: [u8; 32]) -> Result<Self, KeyError> {
-        let key =
-            ed25519_dalek::VerifyingKey::from_bytes(&bytes).map_err(|_| KeyError::NotAPoint)?;
-        if key.is_weak() {
-            Err(KeyError::Weak)
-        } else {
-            Ok(Self(bytes))
-        }
+        unpacked(&bytes).map(|_| Self(bytes))
+    }
+
+    /// For `#[serde(deserialize_with)]` in what a program reads back from its own checked storage: the key was checked
+    /// when it entered, and to check it costs a square root, which a start with a million leases feels. Never for
+    /// what comes from elsewhere (T1). Even so no signature holds under a bad key: [`crate::envelope::verify`] checks.
+    ///
+    /// # Errors
+    /// When there are no 32 bytes.
+    pub fn read_back<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <[u8; 32]>::deserialize(deserializer).map(Self)
     }
 
     /// The 32 bytes of RFC 8032.
@@ -287,6 +294,24 @@ mod tests {
         identity[0] = 1;
         assert_eq!(PublicKey::new(identity), Err(KeyError::Weak));
         assert!(crate::codec::decode::<PublicKey>(&identity).is_err());
+    }
+
+    #[test]
+    fn t1_no_signature_holds_under_a_weak_key_that_was_read_back() {
+        #[derive(Deserialize)]
+        struct Stored(#[serde(deserialize_with = "PublicKey::read_back")] PublicKey);
+        use crate::envelope::{BadSignature, DocumentType, Signature, verify};
+        let mut identity = [0; 32];
+        identity[0] = 1;
+        let Stored(weak) = crate::codec::decode(&identity).unwrap();
+        // R the identity and s zero satisfy the equation for any message under the identity.
+        let mut signature = [0; 64];
+        signature[0] = 1;
+        let signature = Signature::from_bytes(&signature);
+        assert_eq!(
+            verify(DocumentType::LEASE, b"abc", &signature, &weak),
+            Err(BadSignature)
+        );
     }
 
     #[test]

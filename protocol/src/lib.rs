@@ -14,4 +14,5 @@ pub mod names;
 pub mod printable;
 pub mod refusal;
 pub mod time;
+mod unpacked;
 pub mod wire;

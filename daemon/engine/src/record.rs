@@ -66,7 +66,8 @@ pub struct LeaseRecord {
     pub version: Option<Version>,
     /// The length the checkout wished for; part of what a repeat must match (L5).
     pub length_ms_wished: Option<DurationMs>,
-    /// The workstation.
+    /// The workstation. Its key was checked when it connected (T1).
+    #[serde(deserialize_with = "PublicKey::read_back")]
     pub client: PublicKey,
     /// The secret of its checkout.
     pub nonce: Nonce,

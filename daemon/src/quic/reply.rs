@@ -17,10 +17,12 @@ pub(super) fn frame(
     answer: Answer,
     site_key: &SigningKey,
 ) -> Result<Vec<u8>, CodecError> {
-    let reply = reply(answer, site_key)?;
-    match ServerFrame::Reply(number, reply.clone()).encode() {
-        Err(CodecError::TooLarge { .. }) => shortened(number, reply),
-        encoded => encoded,
+    let frame = ServerFrame::Reply(number, reply(answer, site_key)?);
+    match (frame.encode(), frame) {
+        (Err(CodecError::TooLarge { .. }), ServerFrame::Reply(number, reply)) => {
+            shortened(number, reply)
+        }
+        (encoded, _) => encoded,
     }
 }
 
