@@ -169,8 +169,8 @@ impl Foretold {
 
     fn has_room(&self, pools: &[PoolIndex], seats: i64) -> bool {
         let kept: u64 = self.kept.iter().map(|(_, idle)| idle).sum();
-        let all = self.free.values().filter(|free| **free > 0);
-        let shared = all.fold(0, |sum: i64, free| sum.saturating_add(*free));
+        let all = self.free.values().map(|free| (*free).max(0));
+        let shared = all.fold(0, i64::saturating_add);
         let enough = shared.saturating_sub_unsigned(kept) >= seats;
         let fits = |pool| self.free.get(pool).is_some_and(|free| *free >= seats);
         enough && pools.iter().any(fits)

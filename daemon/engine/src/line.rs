@@ -164,10 +164,11 @@ impl Line {
             return true;
         }
         // With backfill only those keep something who were not asked since it came free.
-        let unseen = self
-            .unseen_from
-            .filter(|from| *from < rank && !(backfill && self.look == Look::Rest));
-        unseen.is_some_and(|from| self.waiting.range(from..rank).next().is_some())
+        let unseen_from = match (self.unseen_from, self.look) {
+            (_, Look::Rest) if backfill => None,
+            (unseen_from, _) => unseen_from,
+        };
+        unseen_from.is_some_and(|from| stands_between(&self.waiting, from, rank))
     }
 
     /// A waiter that has no room in a pool keeps it from those behind.
@@ -188,8 +189,7 @@ impl Line {
             Look::Going { from, .. } => from,
         };
         let members = self.members.get(&reservation);
-        unseen_from < rank
-            && members.is_some_and(|members| members.range(unseen_from..rank).next().is_some())
+        members.is_some_and(|members| stands_between(members, unseen_from, rank))
     }
 
     /// A waiter that has no room in its reservation keeps it from those behind.
@@ -273,4 +273,10 @@ impl Line {
         self.unseen_from = unseen_from;
         std::mem::take(&mut self.again) && !self.is_empty() && self.touch(false)
     }
+}
+
+/// Whether somebody stands from one rank on and before the other.
+fn stands_between(standing: &BTreeSet<Rank>, from: Rank, before: Rank) -> bool {
+    let first = standing.range(from..).next();
+    first.is_some_and(|first| *first < before)
 }

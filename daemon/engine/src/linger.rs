@@ -22,7 +22,6 @@ use crate::{
     limits::LINGERS_MAX,
     policy::{Subject, fold},
     pool::PoolIndex,
-    record::Record,
     share::Share,
     step::Step,
 };
@@ -282,15 +281,8 @@ impl Engine {
 
     /// Ends what a pool may no longer keep after a record: its license is gone or smaller, it is
     /// suspended, or more is out than was known.
-    pub(crate) fn settle_lingering(&mut self, record: &Record) {
-        let may_end = matches!(
-            record,
-            Record::PutLease(_)
-                | Record::PutLicense(_)
-                | Record::DropLicense(_)
-                | Record::PutSuspension(_)
-        );
-        if !may_end || self.lingering.ends.is_empty() {
+    pub(crate) fn settle_lingering(&mut self) {
+        if self.lingering.ends.is_empty() {
             return;
         }
         let pools: Vec<_> = self.lingering.kept.keys().copied().collect();
@@ -381,3 +373,31 @@ impl Engine {
 
 /// Above this the full count would make tests quadratic.
 const CHECKED_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{World, wants};
+
+    /// A3: what is released beyond that is free at once.
+    #[test]
+    fn a3_so_many_releases_linger_and_no_more() {
+        let mut world = World::lingering(3);
+        let lease = |world: &mut World, nonce| world.checkout(10, nonce).unwrap().lease;
+        let leases = [1, 2].map(|nonce| lease(&mut world, nonce));
+        let pool = PoolIndex(0);
+        let before = world.engine.lingering.ends.len();
+        for number in before..LINGERS_MAX - 1 {
+            let holder = (leases[0].client, format!("nobody-{number}"));
+            let lingering = &mut world.engine.lingering;
+            lingering.keep(pool, holder, Seen::default(), BootMs(u64::MAX), 0);
+        }
+        for (nonce, lease) in (1..).zip(&leases) {
+            let link = crate::tests::link(nonce, 9);
+            world.release(10, lease, nonce, link).unwrap();
+            assert_eq!(world.engine.state.pool(pool).lingering, 1);
+        }
+        let own = world.checkout_with(10, wants(5));
+        assert_eq!(own.unwrap().seats_out, 1);
+    }
+}

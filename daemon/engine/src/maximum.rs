@@ -98,7 +98,8 @@ impl Engine {
         let ends = self.counted_ends(count);
         self.list_counted(step, &mut refusal, count, &ends);
         let missing = (count.seats + seats_new).saturating_sub(most);
-        if seats_new <= most && count.leases.len() <= COUNTED_LISTED_MAX {
+        // More at once than it allows is more than can ever be given back: no moment then.
+        if count.leases.len() <= COUNTED_LISTED_MAX {
             let ends = ends.into_iter().map(|(end, _)| end);
             let earliest = self.earliest_of(ends.collect(), missing);
             self.tell_earliest(step, &mut refusal, earliest);

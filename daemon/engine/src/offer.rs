@@ -247,8 +247,8 @@ impl Engine {
                     return self.queue.touch(index, false);
                 }
                 *looks -= 1;
-                let is_blocked = self.look_at_one(step, rank);
-                if is_blocked && !self.backfill(&key) {
+                // Where smaller ones may pass, all who have room were asked in the line.
+                if self.look_at_one(step, rank) {
                     break;
                 }
                 from = Rank {

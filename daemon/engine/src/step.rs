@@ -98,7 +98,7 @@ impl Engine {
         let free = |state: &State| pool.map(|pool| state.pool(pool).free());
         let before = free(&self.state);
         self.state.apply(&record);
-        self.settle_lingering(&record);
+        self.settle_lingering();
         let came_free = free(&self.state).zip(before);
         if let Some((pool, (after, before))) = pool.zip(came_free)
             && before < after

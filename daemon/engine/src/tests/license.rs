@@ -369,3 +369,40 @@ fn a_list_of_leases_says_what_became_of_each() {
         ]
     );
 }
+
+#[test]
+fn t7_of_two_revocation_lists_of_one_number_the_first_stays() {
+    let list = |revoked: &str| {
+        let list = RevocationList {
+            root: PublicKey::from(&key(1)),
+            number: 2,
+            issued: ISSUED,
+            issuing_keys: Vec::new(),
+            licenses: vec![revoked.parse().unwrap()],
+        };
+        list.sign(&key(1)).unwrap()
+    };
+    let one = |id: &str| license(id, 1, vec![feature("mesher", Some(1))]);
+    let mut world = World::new();
+    for (id, revoked) in [("acme-2", "acme-8"), ("acme-3", "acme-9")] {
+        let it = signed_by(&one(id), &key(1), Some(&list(revoked)));
+        world.install(&it).unwrap();
+    }
+    let revoked = signed(&one("acme-8"));
+    refused(world.install(&revoked), RefusalCode::BadRequest);
+    world.install(&signed(&one("acme-9"))).unwrap();
+}
+
+/// One vendor's license takes nothing from another's.
+#[test]
+fn t3_a_license_replaces_only_those_of_its_own_vendor() {
+    let mut world = World::new();
+    let mut other = license("other-1", 1, vec![feature("solver", Some(9))]);
+    other.vendor = "other".parse().unwrap();
+    world.install(&signed_by(&other, &key(6), None)).unwrap();
+    let mut ours = license("acme-1", 1, vec![feature("solver", Some(1))]);
+    ours.replaces = ["other-1", "acme-7"].map(|id| id.parse().unwrap()).into();
+    world.install(&signed(&ours)).unwrap();
+    let ids: Vec<_> = world.engine.state.licenses.keys().collect();
+    assert_eq!(ids.len(), 2, "{ids:?}");
+}

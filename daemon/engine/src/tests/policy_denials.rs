@@ -127,3 +127,44 @@ fn s2_a_request_is_remembered_for_an_hour_and_then_another() {
     world.run(600_000);
     assert_eq!(denied(&world).len(), 2);
 }
+
+#[test]
+fn s2_what_is_overdue_is_written_whenever_the_daemon_comes_to_it() {
+    for late in [0, 1, 5000] {
+        let mut world = full();
+        refused(world.checkout(11, 2), RefusalCode::NoSeat);
+        world.pass(59_999);
+        world.input(Input::Tick);
+        assert_eq!(denied(&world), []);
+        world.pass(1 + late);
+        world.input(Input::Tick);
+        assert_eq!(denied(&world).len(), 1, "{late}");
+    }
+}
+
+/// A3: as many requests are known again as may be, and the oldest is forgotten for the next.
+#[test]
+fn a3_a_request_is_forgotten_for_want_of_room() {
+    let mut world = World::with_seats(1);
+    let deny = vec![rule(3, &[], Deny::default())];
+    world.set_policy(Policy { deny, ..policy() }).unwrap();
+    let ask = |world: &mut World, number: u32| {
+        let mut checkout = wants(0);
+        checkout.nonce.0[..4].copy_from_slice(&number.to_le_bytes());
+        refused(world.checkout_with(11, checkout), RefusalCode::Denied);
+    };
+    let most = u32::try_from(crate::limits::DENIED_KEPT_MAX).unwrap();
+    for number in 0..most - 1 {
+        ask(&mut world, number);
+    }
+    world.run(600_000);
+    ask(&mut world, 0);
+    world.run(600_000);
+    assert_eq!(denied(&world).len(), 1, "one more has room");
+    ask(&mut world, most);
+    ask(&mut world, 0);
+    world.run(600_000);
+    assert_eq!(denied(&world).len(), 2);
+    let counts: Vec<_> = denied(&world).into_iter().map(|it| it.2).collect();
+    assert_eq!(counts, [most - 1, 2]);
+}

@@ -277,3 +277,129 @@ fn a4_a_feature_of_nobody_in_particular_is_asked_back() {
         "{told}"
     );
 }
+
+#[test]
+fn l6_an_ex_holder_is_told_that_it_comes_before_those_who_wait() {
+    let mut world = World::with_seats(2);
+    let kept = world.checkout(10, 1).unwrap().lease;
+    world.checkout(10, 2).unwrap();
+    world.pass(R + G - 1);
+    world.renew(10, &kept, 1, link(1, 9)).unwrap();
+    world.run(1);
+    let two = Checkout {
+        seats: 2,
+        ..wants_as("bob", "ws1", 3)
+    };
+    world.wait_with(12, two);
+    let of = |client| Question {
+        client,
+        ..question(10, "ada")
+    };
+    let ex_holder = Some(PublicKey::from(&key(10)));
+    assert_eq!(explain(&mut world, of(ex_holder)).unwrap().refusal, None);
+    for other in [None, Some(PublicKey::from(&key(14)))] {
+        let told = explain(&mut world, of(other)).unwrap();
+        assert_eq!(told.refusal.unwrap().code, RefusalCode::NoSeat);
+    }
+}
+
+#[test]
+fn a4_holders_are_named_only_where_their_seats_would_help() {
+    let mut world = World::new();
+    let mut solver = feature("solver", Some(1));
+    solver.version = Some("1.0".parse().unwrap());
+    world
+        .install(&signed(&license("acme-1", 1, vec![solver])))
+        .unwrap();
+    let lease = world.checkout(10, 1).unwrap().lease;
+    let newer = Checkout {
+        version: Some("2.0".parse().unwrap()),
+        ..wants(2)
+    };
+    let refusal = refused(
+        world.checkout_with(11, newer),
+        RefusalCode::VersionNotServed,
+    );
+    assert!(refusal.holders.is_empty() && refusal.earliest_free_ms.is_none());
+    let full = |world: &mut World, nonce| refused(world.checkout(11, nonce), RefusalCode::NoSeat);
+    let refusal = full(&mut world, 3);
+    assert_eq!(refusal.holders.len(), 1);
+    assert!(
+        refusal
+            .earliest_because
+            .unwrap()
+            .ends_with("unless renewed")
+    );
+    let evict = AdminAsk::Evict {
+        lease: lease.id,
+        reason: "a test".to_owned(),
+        cool_down_ms: None,
+    };
+    world.admin(evict).unwrap();
+    let because = full(&mut world, 4).earliest_because.unwrap();
+    assert!(because.ends_with("and is not renewed"), "{because}");
+}
+
+#[test]
+fn a4_the_moment_named_counts_what_is_offered_and_what_lingers() {
+    let mut world = World::lingering(4);
+    let of = |nonce, user: &str| wants_as(user, "ws1", nonce);
+    let bobs = [1, 2].map(|nonce| {
+        let lease = world.checkout_with(11, of(nonce, "bob")).unwrap().lease;
+        world.run(1000);
+        lease
+    });
+    let ada = world.checkout(10, 3).unwrap().lease;
+    let eve = world.checkout_with(13, of(4, "eve")).unwrap().lease;
+    let waits = Checkout {
+        wait: true,
+        ..of(5, "fay")
+    };
+    world.wait_with(14, waits);
+    world.release(13, &eve, 4, link(4, 9)).unwrap();
+    world.release(10, &ada, 3, link(3, 9)).unwrap();
+    let (_, pool) = world.engine.state.pools().next().unwrap();
+    assert_eq!((pool.out, pool.offered, pool.lingering), (2, 1, 1));
+    let two = Checkout {
+        seats: 2,
+        ..of(6, "gus")
+    };
+    let refusal = refused(world.checkout_with(15, two), RefusalCode::NoSeat);
+    // Both of bob's have to end.
+    assert_eq!(refusal.earliest_free_ms, Some(DurationMs(R + G - 1000)));
+    drop(bobs);
+}
+
+#[test]
+fn a4_a_lease_of_what_is_no_longer_lent_is_told_why() {
+    let mut world = World::with_seats(1);
+    let lease = world.checkout(10, 1).unwrap().lease;
+    let id = || "acme-1".parse().unwrap();
+    world.admin(AdminAsk::RemoveLicense(id())).unwrap();
+    let said = |world: &mut World, next| {
+        let asked = world.renew(10, &lease, 1, link(1, next));
+        refused(asked, RefusalCode::NoLicense).detail
+    };
+    let removed = said(&mut world, 2);
+    assert!(
+        removed.starts_with("the license `acme-1` was removed"),
+        "{removed}"
+    );
+    let mut elsewhere = license("acme-1", 2, vec![feature("solver", Some(1))]);
+    elsewhere.hosts = vec!["lic09".to_owned()];
+    let mut world = World::with_seats(1);
+    let lease = world.checkout(10, 1).unwrap().lease;
+    world.settings.host_names = vec!["lic09".to_owned()];
+    let settings = world.settings.clone();
+    world.admin(AdminAsk::Configure(settings)).unwrap();
+    world.install(&signed(&elsewhere)).unwrap();
+    world.settings.host_names = vec!["lic01".to_owned()];
+    let settings = world.settings.clone();
+    world.admin(AdminAsk::Configure(settings)).unwrap();
+    let asked = world.renew(10, &lease, 1, link(1, 2));
+    let idle = asked.unwrap_err().detail;
+    assert!(
+        idle.contains("nothing is lent from the license `acme-1`: it is for other hosts"),
+        "{idle}"
+    );
+}

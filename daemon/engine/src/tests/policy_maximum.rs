@@ -192,3 +192,51 @@ fn t6_a_maximum_by_name_is_dodged_by_another_name_and_one_by_keys_is_not() {
     }
     world.checkout_with(12, wants_as("ann", "ws1", 3)).unwrap();
 }
+
+#[test]
+fn a4_the_moment_named_is_when_enough_of_those_that_count_have_ended() {
+    let mut world = with(vec![rule(5, &[], at_most(3, Per::User))]);
+    for nonce in 1..=3 {
+        world.checkout(10, nonce).unwrap();
+        world.run(1000);
+    }
+    let ask = |world: &mut World, nonce, seats| {
+        let wish = Checkout {
+            seats,
+            ..wants(nonce)
+        };
+        refused(world.checkout_with(10, wish), RefusalCode::MaximumReached)
+    };
+    for seats in 1..=3 {
+        let refusal = ask(&mut world, 4 + u8::try_from(seats).unwrap(), seats);
+        let left = R + G - 4000 + u64::from(seats) * 1000;
+        assert_eq!(refusal.earliest_free_ms, Some(DurationMs(left)), "{seats}");
+        assert_eq!((refusal.holders.len(), refusal.holders_more), (3, 0));
+        let fewer = refusal.detail.ends_with("or ask for fewer");
+        assert_eq!(fewer, seats > 1, "{}", refusal.detail);
+    }
+    assert_eq!(ask(&mut world, 9, 4).earliest_free_ms, None);
+}
+
+#[test]
+fn a4_a_lower_maximum_takes_nothing_from_who_shares_what_is_out() {
+    let mut shared = feature("solver", Some(10));
+    shared.grouping = Grouping::Host;
+    let mut world = World::new();
+    world
+        .install(&signed(&license("acme-1", 1, vec![shared])))
+        .unwrap();
+    let two = |nonce| Checkout {
+        seats: 2,
+        ..wants(nonce)
+    };
+    world.checkout_with(10, two(1)).unwrap();
+    let maximum = vec![rule(1, &[], at_most(1, Per::User))];
+    let with = Policy {
+        maximum,
+        ..policy()
+    };
+    world.set_policy(with).unwrap();
+    world.checkout_with(10, two(2)).unwrap();
+    assert_eq!(world.seats_out(), 2);
+}

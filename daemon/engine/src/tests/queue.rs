@@ -341,3 +341,73 @@ fn a4_a_full_pool_says_how_many_are_out_and_what_would_help() {
         "{offered}"
     );
 }
+
+#[test]
+fn l9_a_short_line_is_told_at_once_and_needs_no_second_round() {
+    let (mut world, leases) = full(1);
+    for number in 21..=53 {
+        world.wait(number, number);
+    }
+    world.run(5000);
+    world.news();
+    // 33 wait: one is offered the seat, and the 32 that are left are told at once.
+    world.give_back(10, &leases[0], 1);
+    assert_eq!(world.news().len(), 33);
+    let rounds = |world: &World| {
+        let mut lines = world.engine.queue.lines();
+        lines.any(|line| world.engine.queue.line(line).telling.told_at.is_some())
+    };
+    assert!(!rounds(&world));
+    world.wait(54, 54);
+    world.client(22, ClientAsk::Leave(nonce(22)));
+    assert!(!rounds(&world));
+    world.wait(55, 55);
+    world.wait(56, 56);
+    world.client(23, ClientAsk::Leave(nonce(23)));
+    assert!(rounds(&world));
+}
+
+/// Their places are told in pieces, and none is left out.
+#[test]
+fn l9_all_of_a_long_line_are_told_in_the_end() {
+    let (mut world, leases) = full(1);
+    let many = |number: u16| {
+        let mut checkout = wants(0);
+        checkout.nonce.0[..2].copy_from_slice(&number.to_le_bytes());
+        checkout
+    };
+    for number in 1..=1200 {
+        let client = 20 + u8::try_from(number % 10).unwrap();
+        world.wait_with(client, many(number));
+    }
+    world.run(5000);
+    world.news();
+    world.give_back(10, &leases[0], 1);
+    world.run(5000);
+    let told: std::collections::BTreeSet<_> = world
+        .news()
+        .into_iter()
+        .filter_map(|(_, push)| match push {
+            Push::Queued(nonce, place) => Some((nonce, place.position)),
+            _ => None,
+        })
+        .collect();
+    let expected = (2..=1200).map(|number| (many(number).nonce, u32::from(number) - 1));
+    assert_eq!(told, expected.collect());
+}
+
+#[test]
+fn a4_an_administrator_sees_places_as_they_are_before_anybody_was_told() {
+    let (mut world, leases) = full(1);
+    for number in 21..=60 {
+        world.wait(number, number);
+    }
+    world.run(5000);
+    world.give_back(10, &leases[0], 1);
+    world.client(22, ClientAsk::Leave(nonce(22)));
+    let Ok(Answer::Queue(views)) = world.admin(AdminAsk::Queue) else {
+        panic!("no list");
+    };
+    let positions: Vec<_> = views.iter().map(|it| it.place.position).collect();
+    assert_eq!(positions, Vec::from_iter(0..=38));
+}
