@@ -5,6 +5,7 @@
 mod full;
 pub(crate) mod ground;
 mod mutations;
+mod order;
 mod points;
 mod verbs;
 mod visit;
