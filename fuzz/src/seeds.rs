@@ -356,6 +356,7 @@ fn events() -> Vec<Event> {
 fn granted() -> impl Iterator<Item = What> {
     crate::world::granted()
         .into_iter()
+        .map(Box::new)
         .flat_map(|it| [What::Granted(it.clone()), What::Changed(it)])
 }
 

@@ -181,7 +181,9 @@ impl World {
             self.remember(&promise.lease);
         }
         if let Answer::PromisedAll(promises) = &answer {
-            promises.iter().for_each(|it| self.remember(&it.lease));
+            for promise in promises {
+                self.remember(&promise.lease);
+            }
         }
         answer
     }
@@ -199,7 +201,7 @@ impl World {
             match write.value {
                 Some(value) => {
                     self.stored += 1;
-                    if self.stored % 4 == 0 && !matches!(record, Record::PutLicense(_)) {
+                    if self.stored.is_multiple_of(4) && !matches!(record, Record::PutLicense(_)) {
                         assert_eq!(records::read(&write.key, &value).unwrap(), record);
                     }
                     self.store.insert(write.key, record);
@@ -228,11 +230,11 @@ pub(crate) fn stored() -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 /// The leases among it.
-pub(crate) fn granted() -> Vec<Box<LeaseRecord>> {
+pub(crate) fn granted() -> Vec<LeaseRecord> {
     let mut world = World::new();
     world.client(0, ClientAsk::Checkout(wanted()));
     let lease = |record: Record| match record {
-        Record::PutLease(lease) => Some(lease),
+        Record::PutLease(lease) => Some(*lease),
         _ => None,
     };
     world.store.into_values().filter_map(lease).collect()

@@ -1,4 +1,4 @@
-//! `flexnet`: a FlexNet options file on its way to a policy.
+//! `flexnet`: a `FlexNet` options file on its way to a policy.
 
 use usherd::policy::flexnet::convert;
 
