@@ -1,9 +1,10 @@
 //! Dispatch: what happens around every input, and who decides about it (A1).
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use usher_protocol::{
     ids::Commit,
+    names::LicenseId,
     time::{BootMs, DurationMs, Now},
 };
 
@@ -44,6 +45,8 @@ pub struct Engine {
     pub(crate) draining: bool,
     /// From when the seats of a hold are counted in this life, and after it how long ago that was (L12).
     pub(crate) hold_from: Option<BootMs>,
+    /// Licenses that an administrator added in this life, and since the last loss that it knows of.
+    pub(crate) newest: BTreeSet<LicenseId>,
     /// How far license time was ahead of the boot clock when the borrowed deadlines were counted.
     pub(crate) borrow_ahead_ms: u64,
 }
@@ -84,6 +87,7 @@ impl Engine {
             knocks: Knocks::default(),
             draining: false,
             hold_from: None,
+            newest: BTreeSet::new(),
             borrow_ahead_ms: 0,
         };
         engine.hold_leases(now);

@@ -21,7 +21,8 @@ use crate::{
 
 impl Engine {
     /// Installs a license, or replaces one: leases go on under the new one's pools of the same name.
-    /// What is installed already, to the byte, is installed again without change.
+    /// What is installed already, to the byte, is installed again without change; in a hold that says that
+    /// no newer one is known (L12).
     pub(crate) fn install(
         &mut self,
         step: &mut Step,
@@ -31,6 +32,7 @@ impl Engine {
     ) -> Asked {
         let installed = self.state.licenses.get(&license.id);
         if installed.is_some_and(|it| it.hash() == license.hash() && it.root() == license.root()) {
+            self.note_newest(&license.id);
             return Ok(self.installed(license));
         }
         self.check_site(license)?;
@@ -41,6 +43,7 @@ impl Engine {
         self.keep_revocations(step, license);
         self.put_license(step, actor, license);
         self.lower_mark(step, license);
+        self.note_newest(&license.id);
         self.resume_hold(step);
         Ok(self.installed(license))
     }

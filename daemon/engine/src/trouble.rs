@@ -5,8 +5,11 @@
 use usher_protocol::{
     documents::{lease::VerifiedLease, license::VerifiedLicense},
     ids::{Commit, Epoch, LifeId, Nonce},
+    limits::LEASE_MS_MAX,
+    names::LicenseId,
     refusal::{Refusal, RefusalCode},
     time::{BootMs, DurationMs},
+    wire::Environment,
 };
 
 use crate::{
@@ -219,11 +222,18 @@ impl Engine {
         }
     }
 
-    /// When a hold runs out: `D + G` of the longest installed license from its beginning. Without a
-    /// license nothing is known of D, so it does not.
+    /// When a hold runs out: `D + G` of the longest installed license from its beginning, and of the
+    /// longest there can be where a newer one may have been lost. Without a license nothing is known
+    /// of D, so it does not.
     pub(crate) fn hold_until(&self) -> Option<BootMs> {
         self.state.trouble.hold_since?;
         Some(self.hold_from?.plus(self.hold_length()?))
+    }
+
+    /// An administrator added this license, again or for the first time: it is the newest there is,
+    /// as far as anybody here can know.
+    pub(crate) fn note_newest(&mut self, license: &LicenseId) {
+        self.newest.insert(license.clone());
     }
 
     /// Resumes a hold that ran out in this life, when a license comes whose leases may be out longer.
@@ -242,23 +252,26 @@ impl Engine {
     }
 
     fn hold_length(&self) -> Option<DurationMs> {
-        hold_length(self.state.licenses.values().map(AsRef::as_ref))
+        let licenses = self.state.licenses.values().map(AsRef::as_ref);
+        hold_length(licenses, |license| self.newest.contains(&license.id))
     }
 
     fn holding(&self, step: &Step) -> Box<Refusal> {
-        match self.hold_until() {
-            Some(until) => {
-                let left = until.since(step.now.boot);
-                let detail = format!(
-                    "all seats are held for {left} more, until leases the store may have lost are over"
-                );
-                Box::new(Refusal::new(RefusalCode::Holding, detail).retry_after(left))
-            }
-            None => no(
+        let Some(until) = self.hold_until() else {
+            return no(
                 RefusalCode::Holding,
                 "all seats are held until a license is installed and its longest lease is over",
-            ),
+            );
+        };
+        let left = until.since(step.now.boot);
+        let mut detail = format!(
+            "all seats are held for {left} more, until leases the store may have lost are over"
+        );
+        let licenses = || self.state.licenses.values().map(AsRef::as_ref);
+        if hold_length(licenses(), |_| true) < self.hold_length() {
+            detail.push_str("; less, once the newest licenses are added again (`usherd license add`), for a newer one with longer leases may be lost as well");
         }
+        Box::new(Refusal::new(RefusalCode::Holding, detail).retry_after(left))
     }
 
     /// L12: an honest store of ours has every commit that we signed with: those of earlier lives are
@@ -291,6 +304,7 @@ impl Engine {
             ..trouble
         };
         self.hold_from = Some(step.now.boot);
+        self.newest.clear();
         self.put_trouble(step, actor, trouble, word.to_owned());
     }
 
@@ -306,13 +320,20 @@ impl Engine {
 }
 
 /// How long all seats are held when leases of these licenses may be out unknown: the longest `D + G`;
-/// none without a license (L12).
-pub fn hold_length<'a>(licenses: impl Iterator<Item = &'a VerifiedLicense>) -> Option<DurationMs> {
+/// none without a license (L12). A license that may not be the newest of its id says nothing of how long
+/// leases are: with it that is the longest they can be. A test license is taken at its word (T8).
+pub fn hold_length<'a>(
+    licenses: impl Iterator<Item = &'a VerifiedLicense>,
+    is_newest: impl Fn(&VerifiedLicense) -> bool,
+) -> Option<DurationMs> {
+    let longest = |license: &VerifiedLicense| {
+        if license.environment == Environment::Live && !is_newest(license) {
+            return Some(LEASE_MS_MAX);
+        }
+        let features = license.features.iter();
+        features.map(|feature| feature.lease_ms_max).max()
+    };
     licenses
-        .flat_map(|license| {
-            let environment = license.environment;
-            let features = license.features.iter();
-            features.map(move |feature| length::held(feature.lease_ms_max, environment))
-        })
+        .filter_map(|license| Some(length::held(longest(license)?, license.environment)))
         .max()
 }

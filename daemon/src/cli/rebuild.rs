@@ -153,6 +153,8 @@ fn stopped(places: &Places) -> Result<Config, Failure> {
 #[derive(Debug, Clone, Copy)]
 struct Hold {
     length_ms: Option<DurationMs>,
+    /// Once the newest licenses are added again.
+    once_added_again: Option<DurationMs>,
     borrow_ms: DurationMs,
 }
 
@@ -161,7 +163,8 @@ impl Hold {
         let features = licenses.iter().flat_map(|license| &license.features);
         let borrows = features.map(|feature| feature.borrow_ms_max);
         Self {
-            length_ms: hold_length(licenses.iter().map(AsRef::as_ref)),
+            length_ms: hold_length(licenses.iter().map(AsRef::as_ref), |_| false),
+            once_added_again: hold_length(licenses.iter().map(AsRef::as_ref), |_| true),
             borrow_ms: borrows.max().unwrap_or_default(),
         }
     }
@@ -170,6 +173,7 @@ impl Hold {
     fn or_longer(self, other: &Self) -> Self {
         Self {
             length_ms: self.length_ms.max(other.length_ms),
+            once_added_again: self.once_added_again.max(other.once_added_again),
             borrow_ms: self.borrow_ms.max(other.borrow_ms),
         }
     }
@@ -184,6 +188,15 @@ impl std::fmt::Display for Hold {
             )?,
         }
         f.write_str(", as leases that this state does not know may still be out; those it knows are renewed meanwhile")?;
+        if let Some(less) = self
+            .once_added_again
+            .filter(|less| Some(*less) < self.length_ms)
+        {
+            write!(
+                f,
+                ". It is {less}, if their leases are no longer, once the newest licenses are added again after the start (`usherd license add`): what they say, this state cannot know"
+            )?;
+        }
         match self.borrow_ms {
             DurationMs::ZERO => Ok(()),
             longest => write!(

@@ -339,6 +339,7 @@ fn l12_lost_borrows_stay_home_until_the_longest_is_over() {
         ..world.life
     });
     refused(world.checkout(30, 30), RefusalCode::Holding);
+    world.add_licenses_again();
     // The longest on-line lease is an hour, its guard time 3 %.
     world.run(HOUR + 3 * HOUR / 100);
     refused(world.checkout(30, 31), RefusalCode::NoSeat);
@@ -407,6 +408,7 @@ fn l12_no_policy_shortens_the_hold_of_lost_borrows() {
         ..world.life
     });
     world.set_policy(rules(None, 10)).unwrap();
+    world.add_licenses_again();
     world.run(HOUR + 3 * HOUR / 100);
     let said = world.status().degraded.join("\n");
     assert!(said.contains("10 seats of solver stay home"), "{said}");
@@ -584,5 +586,6 @@ fn lose_borrows(world: &mut World, count: u8) -> Vec<Promise> {
         head,
         ..world.life
     });
+    world.add_licenses_again();
     away
 }

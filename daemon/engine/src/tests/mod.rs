@@ -174,6 +174,14 @@ impl World {
         })
     }
 
+    /// What an administrator does first after a loss, so that a hold is no longer than it must be (S6).
+    pub(crate) fn add_licenses_again(&mut self) {
+        let installed: Vec<_> = self.engine.state.licenses.values().cloned().collect();
+        for license in installed {
+            self.install(&license).unwrap();
+        }
+    }
+
     /// A policy comes into force, and stays over restarts as its file would.
     pub(crate) fn set_policy(&mut self, policy: Policy) -> Result<(), Box<Refusal>> {
         let policy = Arc::new(policy);

@@ -408,6 +408,6 @@ fn a4_an_administrator_sees_places_as_they_are_before_anybody_was_told() {
     let Ok(Answer::Queue(views)) = world.admin(AdminAsk::Queue) else {
         panic!("no list");
     };
-    let positions: Vec<_> = views.iter().map(|it| it.place.position).collect();
-    assert_eq!(positions, Vec::from_iter(0..=38));
+    let positions = views.iter().map(|it| it.place.position);
+    assert!(positions.eq(0..=38), "{views:?}");
 }

@@ -102,10 +102,10 @@ fn l9_one_step_looks_at_so_many_and_the_next_is_asked_for_at_once() {
     let before = world.looks();
     world.gives_back(10, &lease, &all);
     assert_eq!(world.looks() - before, WAITERS_LOOKED_AT_MAX as u64);
-    assert_eq!(world.offered_to(), Vec::from_iter(100..100 + most));
+    assert!(world.offered_to().into_iter().eq(100..100 + most));
     assert_eq!(world.last.wake, Some(world.now.boot));
     world.input(Input::Tick);
-    assert_eq!(world.offered_to(), Vec::from_iter(100..106 + most));
+    assert!(world.offered_to().into_iter().eq(100..106 + most));
     assert_ne!(world.last.wake, Some(world.now.boot));
 }
 
@@ -134,9 +134,9 @@ fn l9_half_of_a_step_is_for_the_lines() {
     // What is left of it goes on before the release, and the release brings the line its turn.
     world.gives_back(10, &lease, &all);
     assert_eq!(world.looks() - before, 3 * 64);
-    assert_eq!(world.offered_to(), Vec::from_iter(400..432));
+    assert!(world.offered_to().into_iter().eq(400..432));
     world.input(Input::Tick);
-    assert_eq!(world.offered_to(), Vec::from_iter(400..464));
+    assert!(world.offered_to().into_iter().eq(400..464));
 }
 
 #[test]
@@ -223,10 +223,10 @@ fn l9_the_idle_seats_of_a_reservation_are_offered_in_steps_too() {
     let before = world.looks();
     world.gives_back(10, &lease, &hers);
     assert_eq!(world.looks() - before, 64);
-    assert_eq!(world.offered_to(), Vec::from_iter(100..163));
+    assert!(world.offered_to().into_iter().eq(100..163));
     assert_eq!(world.last.wake, Some(world.now.boot));
     world.input(Input::Tick);
-    assert_eq!(world.offered_to(), Vec::from_iter(100..200));
+    assert!(world.offered_to().into_iter().eq(100..200));
 }
 
 #[test]

@@ -109,6 +109,7 @@ fn a4_of_all_that_stops_granting_the_gravest_speaks() {
     refused(world.checkout(11, 2), RefusalCode::CloneFound);
     world.admin(AdminAsk::KeepThisClone).unwrap();
     refused(world.checkout(11, 2), RefusalCode::Holding);
+    world.add_licenses_again();
     world.run(3_600_000 + 108_000);
     refused(world.checkout(11, 2), RefusalCode::Draining);
 }
@@ -336,6 +337,7 @@ fn l9_nothing_is_offered_while_granting_is_stopped() {
     world.run(60_000);
     assert!(offered(&world).is_empty());
     world.admin(AdminAsk::KeepThisClone).unwrap();
+    world.add_licenses_again();
     world.run(3_600_000 + 108_000);
     assert_eq!(offered(&world), [21, 22]);
 }

@@ -20,6 +20,10 @@ fn rolled_back<T>(hold_all: bool, lost: impl FnOnce(&mut World) -> T) -> (World,
     (world, it)
 }
 
+/// The longest hold where nobody says what the newest license is, and the one of `solver`.
+const A_DAY: u64 = DAY + 3 * DAY / 100;
+const AN_HOUR: u64 = 3_600_000 + 108_000;
+
 #[test]
 fn l12_a_lease_from_beyond_the_head_is_adopted_and_stops_granting() {
     let (mut world, lease) = rolled_back(false, |world| world.checkout(10, 1).unwrap().lease);
@@ -38,7 +42,8 @@ fn l12_a_lease_from_beyond_the_head_is_adopted_and_stops_granting() {
 
     world.admin(AdminAsk::AcceptRollback).unwrap();
     refused(world.checkout(12, 6), RefusalCode::Holding);
-    world.run(3_600_000 + 108_000);
+    world.add_licenses_again();
+    world.run(AN_HOUR);
     world.checkout(12, 6).unwrap();
 }
 
@@ -60,7 +65,8 @@ fn l12_a_lease_from_beyond_the_head_that_is_over_is_a_proof_and_no_seat() {
 #[test]
 fn l12_who_comes_late_after_a_known_restore_stops_nobody() {
     let (mut world, lease) = rolled_back(true, |world| world.checkout(10, 1).unwrap().lease);
-    world.run(3_600_000 + 108_000);
+    world.add_licenses_again();
+    world.run(AN_HOUR);
     refused(
         world.attach(10, &lease, 1, link(1, 2)),
         RefusalCode::LeaseEnded,
@@ -96,12 +102,10 @@ fn l12_a_known_restore_holds_all_seats_and_adopts_without_alarm() {
     // Counted anew in each life until it has run out in one.
     world.run(3_000_000);
     world.restart();
+    world.add_licenses_again();
     let refusal = refused(world.checkout(11, 5), RefusalCode::Holding);
-    assert_eq!(
-        refusal.retry_after_ms,
-        Some(DurationMs(3_600_000 + 108_000))
-    );
-    world.run(3_600_000 + 108_000);
+    assert_eq!(refusal.retry_after_ms, Some(DurationMs(AN_HOUR)));
+    world.run(AN_HOUR);
     world.checkout(11, 5).unwrap();
     world.restart();
     world.checkout(11, 6).unwrap();
@@ -126,7 +130,8 @@ fn l12_a_hold_without_a_license_waits_for_one() {
 #[test]
 fn l12_a_longer_license_resumes_a_hold_that_ran_out() {
     let (mut world, ()) = rolled_back(true, |_: &mut World| {});
-    world.run(3_600_000 + 108_000);
+    world.add_licenses_again();
+    world.run(AN_HOUR);
     world.checkout(11, 5).unwrap();
     let longer = license("acme-9", 1, vec![feature("mesher", Some(1))]);
     world.install(&signed(&longer)).unwrap();
@@ -167,7 +172,8 @@ fn l12_a_clone_stops_granting_until_one_is_named() {
     world.release(11, &own.lease, 2, link(2, 3)).unwrap();
     world.admin(AdminAsk::KeepThisClone).unwrap();
     refused(world.checkout(11, 3), RefusalCode::Holding);
-    world.run(3_600_000 + 108_000);
+    world.add_licenses_again();
+    world.run(AN_HOUR);
     world.checkout(11, 3).unwrap();
 }
 
@@ -216,7 +222,8 @@ fn l12_what_came_home_and_was_released_is_not_taken_in_again() {
 #[test]
 fn l12_a_second_loss_is_seen_although_the_first_was_known() {
     let (mut world, ()) = rolled_back(true, |_: &mut World| {});
-    world.run(3_600_000 + 108_000);
+    world.add_licenses_again();
+    world.run(AN_HOUR);
     world.restart();
     let (store, head) = (world.store.clone(), world.engine.head());
     let lease = world.checkout(10, 1).unwrap().lease;
@@ -288,6 +295,7 @@ fn l12_a_license_resumes_no_hold_whose_time_is_over_and_says_nothing_of_one_that
         signed(&license("acme-9", serial, vec![mesher]))
     };
     let (mut world, ()) = rolled_back(true, |_: &mut World| {});
+    world.add_licenses_again();
     let words = |world: &World| {
         let events = world.events.iter();
         let words = events.filter(|event| matches!(event.what, What::Trouble(_)));
@@ -309,4 +317,80 @@ fn an_hour_at_most(id: &str, serial: u64) -> Arc<VerifiedLicense> {
     let mut mesher = feature("mesher", Some(1));
     mesher.lease_ms_max = DurationMs::hours(1);
     signed(&license(id, serial, vec![mesher]))
+}
+
+/// The copy's license gave leases of an hour at most; the one that came after it, leases of a day. Nobody but
+/// the administrator can know of it.
+#[test]
+fn l12_a_newer_license_that_was_lost_may_have_had_longer_leases() {
+    let (mut world, lease) = rolled_back(true, |world| {
+        let mut longer = feature("solver", Some(2));
+        longer.lease_ms_max = DurationMs::hours(24);
+        let longer = signed(&license("acme-1", 2, vec![longer]));
+        world.install(&longer).unwrap();
+        world.wish = Some(DurationMs::hours(24));
+        let lease = world.checkout(10, 1).unwrap().lease;
+        world.renew(10, &lease, 1, link(1, 2)).unwrap().lease
+    });
+    assert_eq!(lease.length_ms, DurationMs::hours(24));
+    let refusal = refused(world.checkout(11, 5), RefusalCode::Holding);
+    assert_eq!(refusal.retry_after_ms, Some(DurationMs(A_DAY)));
+    assert!(refusal.detail.contains("added again"), "{}", refusal.detail);
+    world.run(A_DAY - 1);
+    refused(world.checkout(11, 5), RefusalCode::Holding);
+    world.run(1);
+    world.checkout(11, 5).unwrap();
+}
+
+#[test]
+fn l12_a_hold_is_as_long_as_the_newest_licenses_need_once_all_are_added_again() {
+    let (mut world, ()) = rolled_back(true, |_: &mut World| {});
+    world.install(&an_hour_at_most("acme-7", 1)).unwrap();
+    let left = |world: &mut World| {
+        let refusal = refused(world.checkout(11, 5), RefusalCode::Holding);
+        let shorter = refusal.detail.contains("added again");
+        (refusal.retry_after_ms.unwrap().0, shorter)
+    };
+    assert_eq!(left(&mut world), (A_DAY, true), "one of two");
+    world.install(&solver(2, 1)).unwrap();
+    assert_eq!(left(&mut world), (AN_HOUR, false));
+    // The word was of that life; the next one counts anew, and knows no more than its store.
+    world.restart();
+    assert_eq!(left(&mut world), (A_DAY, true));
+    world.add_licenses_again();
+    assert_eq!(left(&mut world), (AN_HOUR, false));
+    // A word from before the loss says nothing about what was lost.
+    let clone = Input::CloneFound {
+        life: LifeId([9; 16]),
+        address: "10.0.0.9".to_owned(),
+    };
+    world.input(clone);
+    world.admin(AdminAsk::KeepThisClone).unwrap();
+    assert_eq!(left(&mut world), (A_DAY, true));
+}
+
+#[test]
+fn t8_a_test_license_is_taken_at_its_word() {
+    let mut world = World::new();
+    world.settings.serve_test = true;
+    let settings = world.settings.clone();
+    world.admin(AdminAsk::Configure(settings)).unwrap();
+    let mut tiny = license("acme-1", 1, vec![feature("solver", Some(1))]);
+    tiny.environment = Environment::Test;
+    tiny.features[0].lease_ms_min = DurationMs::seconds(2);
+    tiny.features[0].lease_ms_default = DurationMs::seconds(3);
+    tiny.features[0].lease_ms_max = DurationMs::seconds(3);
+    world.install(&signed(&tiny)).unwrap();
+    world.restart_as(Life {
+        epoch: Epoch(101),
+        hold_all: true,
+        head: world.engine.head(),
+        ..world.life
+    });
+    world.run(4000);
+    let of_test = Checkout {
+        environment: Environment::Test,
+        ..wants(1)
+    };
+    world.checkout_with(10, of_test).unwrap();
 }

@@ -139,6 +139,7 @@ impl World {
 
     /// Leases may be out that the store does not know (L12).
     fn lose_track(&mut self) {
+        self.server.went_back = true;
         let seats = self
             .stations
             .iter_mut()

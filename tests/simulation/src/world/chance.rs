@@ -233,6 +233,21 @@ impl World {
         self.admin(AdminAsk::ConfirmClock);
         self.admin(AdminAsk::AcceptRollback);
         self.admin(AdminAsk::KeepThisClone);
+        self.add_the_newest();
+    }
+
+    /// After a loss the newest license is added again, so that what is held is held no longer than it must (S6).
+    fn add_the_newest(&mut self) {
+        let terms = self.knobs.terms.clone();
+        self.install(&terms);
+    }
+
+    /// Most administrators do so as soon as the daemon is back.
+    pub(crate) fn add_the_newest_after_a_loss(&mut self) {
+        let works = self.knobs.work.think.is_some() && self.is_restless;
+        if works && self.server.went_back && self.dice.permille(900) {
+            self.add_the_newest();
+        }
     }
 
     fn change_license(&mut self) {

@@ -54,6 +54,8 @@ pub(crate) struct Server {
     pub(crate) signed: BTreeMap<Fingerprint, Terms>,
     /// The daemon is being started.
     pub(crate) is_starting: bool,
+    /// Its store was put back once: a hold of it is counted anew in each life.
+    pub(crate) went_back: bool,
     site: PublicKey,
 }
 
@@ -142,6 +144,7 @@ impl Server {
             held: Vec::new(),
             signed: BTreeMap::new(),
             is_starting: false,
+            went_back: false,
             site: site::site(),
         }
     }
@@ -212,6 +215,7 @@ impl World {
         self.set_ring();
         self.light_fuse();
         self.license_anew();
+        self.add_the_newest_after_a_loss();
     }
 
     /// The daemon may have died before it had its license.

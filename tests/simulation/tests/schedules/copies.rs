@@ -159,6 +159,7 @@ fn l12_the_clone_question_is_relayed_to_the_daemon_itself() {
     run(&mut world, DurationMs::hours(1));
     assert!(!world.holds(second));
     world.admin(AdminAsk::KeepThisClone);
+    world.install(&terms(2, LEASE));
     let third = world.check_out(1, &waits());
     run(&mut world, LEASE);
     assert!(!world.holds(third), "what the other lent is held for");

@@ -84,6 +84,36 @@ fn l12_a_laptop_that_comes_home_tells_that_the_store_went_back() {
     );
 }
 
+/// A copy is restored without the usage log, and a license with longer leases that came after it is not
+/// added again: the copy's own license says ten minutes, and somebody off line believes for eight hours.
+/// Nobody but the administrator can know of that, so nothing is lent before the longest lease there can
+/// be is over (S6); with the newest license added again, before the longest one that it allows is.
+#[test]
+fn l12_a_copy_older_than_a_license_with_longer_leases_is_restored_without_its_log() {
+    for is_added_again in [false, true] {
+        let mut world = World::new(3, knobs(1, LEASE));
+        let copy = world.backup().unwrap();
+        let longer = Terms {
+            serial: 2,
+            ..terms(1, DurationMs::hours(8))
+        };
+        let ticket = world.install(&longer);
+        assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+        let away = held(&mut world, 0);
+        lose(&mut world, 0);
+        world.restore(&copy, false);
+        assert!(comes(&mut world, LEASE, |it| it.life().is_some()));
+        if is_added_again {
+            run(&mut world, DurationMs::minutes(1));
+            let ticket = world.install(&longer);
+            assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+        }
+        let heir = world.check_out(1, &waits());
+        let within = DurationMs::hours(if is_added_again { 9 } else { 25 });
+        inherits(&mut world, heir, away, within);
+    }
+}
+
 /// A license is replaced by a higher serial and removed; the old one, and the very one that was removed, are
 /// not taken again, not even by another life (T7).
 #[test]
