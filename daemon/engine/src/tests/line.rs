@@ -1,4 +1,5 @@
-//! A line by itself (L9): who stands where, and what those in front keep.
+//! A line by itself (L9): who stands where, and what those in front keep. Bookkeeping, and no situation of
+//! anybody: none of these is in docs/semantics.md.
 
 use std::cmp::Reverse;
 
@@ -32,7 +33,7 @@ fn seen(standing: &[(u64, Option<usize>)]) -> Line {
 }
 
 #[test]
-fn l9_only_who_stands_before_others_moves_them() {
+fn only_who_stands_before_others_moves_them() {
     let mut line = line();
     assert!(line.is_empty());
     assert!(!line.insert(rank(5), 1, None), "the first");
@@ -49,7 +50,7 @@ fn l9_only_who_stands_before_others_moves_them() {
 }
 
 #[test]
-fn l9_the_fewest_seats_are_of_those_who_stand_there() {
+fn the_fewest_seats_are_of_those_who_stand_there() {
     let mut line = line();
     assert_eq!(line.fewest_seats(), 0);
     for (number, seats) in [(1, 5), (2, 3), (3, 3), (4, 9)] {
@@ -64,7 +65,7 @@ fn l9_the_fewest_seats_are_of_those_who_stand_there() {
 }
 
 #[test]
-fn l9_a_pool_is_kept_from_those_behind_and_from_nobody_else() {
+fn a_pool_is_kept_from_those_behind_and_from_nobody_else() {
     let mut line = seen(&[(3, None), (5, None)]);
     line.block(POOL, rank(5));
     line.block(POOL, rank(3));
@@ -81,7 +82,7 @@ fn l9_a_pool_is_kept_from_those_behind_and_from_nobody_else() {
 }
 
 #[test]
-fn l9_who_was_not_looked_at_keeps_all_from_those_behind() {
+fn who_was_not_looked_at_keeps_all_from_those_behind() {
     let mut line = seen(&[(3, None), (5, None)]);
     assert!(!line.is_kept_from(POOL, rank(9), false), "looked at");
     assert!(line.touch(false));
@@ -103,7 +104,7 @@ fn l9_who_was_not_looked_at_keeps_all_from_those_behind() {
 }
 
 #[test]
-fn l9_a_reservation_is_kept_from_those_of_it_who_stand_behind() {
+fn a_reservation_is_kept_from_those_of_it_who_stand_behind() {
     let mut line = seen(&[(3, Some(7)), (5, Some(7)), (6, None)]);
     assert!(!line.is_reservation_kept_from(7, rank(9)), "looked at");
     line.block_reservation(7, rank(5));
@@ -120,7 +121,7 @@ fn l9_a_reservation_is_kept_from_those_of_it_who_stand_behind() {
 }
 
 #[test]
-fn l9_who_was_not_looked_at_keeps_its_reservation_too() {
+fn who_was_not_looked_at_keeps_its_reservation_too() {
     let mut line = seen(&[(3, Some(7)), (5, Some(7)), (6, None)]);
     line.touch(false);
     for (number, kept) in [(3, false), (4, true)] {
@@ -144,7 +145,7 @@ fn l9_who_was_not_looked_at_keeps_its_reservation_too() {
 }
 
 #[test]
-fn l9_the_reservations_of_a_line_are_those_of_who_stands_there() {
+fn the_reservations_of_a_line_are_those_of_who_stands_there() {
     let mut line = seen(&[(3, Some(7)), (5, Some(7)), (6, None), (8, Some(2))]);
     assert_eq!(line.reservations(), [2, 7]);
     assert_eq!(line.member_from(7, rank(4)), Some(rank(5)));
@@ -156,7 +157,7 @@ fn l9_the_reservations_of_a_line_are_those_of_who_stands_there() {
 }
 
 #[test]
-fn l9_seats_offered_to_a_reservation_are_counted_until_they_are_taken_back() {
+fn seats_offered_to_a_reservation_are_counted_until_they_are_taken_back() {
     let mut line = line();
     line.offer_to(7, 3);
     line.offer_to(7, 2);
@@ -170,7 +171,7 @@ fn l9_seats_offered_to_a_reservation_are_counted_until_they_are_taken_back() {
 }
 
 #[test]
-fn l9_nobody_left_keeps_nothing() {
+fn nobody_left_keeps_nothing() {
     let mut line = seen(&[(3, Some(7))]);
     line.block(POOL, rank(3));
     line.block_reservation(7, rank(3));
@@ -182,7 +183,7 @@ fn l9_nobody_left_keeps_nothing() {
 }
 
 #[test]
-fn l9_what_changes_during_a_look_has_the_line_looked_at_again() {
+fn what_changes_during_a_look_has_the_line_looked_at_again() {
     let mut line = seen(&[(3, None)]);
     assert!(line.touch(true));
     assert!(!line.touch(false), "it is due already");

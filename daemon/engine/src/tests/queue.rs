@@ -343,7 +343,7 @@ fn a4_a_full_pool_says_how_many_are_out_and_what_would_help() {
 }
 
 #[test]
-fn l9_a_short_line_is_told_at_once_and_needs_no_second_round() {
+fn a3_a_short_line_is_told_at_once_and_needs_no_second_round() {
     let (mut world, leases) = full(1);
     for number in 21..=53 {
         world.wait(number, number);

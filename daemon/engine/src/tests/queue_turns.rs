@@ -91,7 +91,7 @@ impl World {
 }
 
 #[test]
-fn l9_one_step_looks_at_so_many_and_the_next_is_asked_for_at_once() {
+fn a3_one_step_looks_at_so_many_and_the_next_is_asked_for_at_once() {
     let most = u32::try_from(WAITERS_LOOKED_AT_MAX).unwrap();
     let mut world = World::with_seats(most + 6);
     let all = waits("ada", 1, most + 6);
@@ -111,7 +111,7 @@ fn l9_one_step_looks_at_so_many_and_the_next_is_asked_for_at_once() {
 
 /// A share that grows has all waiters of its client looked at by themselves, wherever they stand.
 #[test]
-fn l9_half_of_a_step_is_for_the_lines() {
+fn a3_half_of_a_step_is_for_the_lines() {
     let mut world = serving(vec![
         feature("solver", Some(64)),
         feature("mesher", Some(1)),
@@ -140,7 +140,7 @@ fn l9_half_of_a_step_is_for_the_lines() {
 }
 
 #[test]
-fn l9_while_nothing_is_granted_nobody_is_looked_at() {
+fn a3_while_nothing_is_granted_nobody_is_looked_at() {
     let mut world = World::with_seats(1);
     let one = waits("ada", 1, 1);
     let lease = world.takes(10, one.clone());
@@ -154,7 +154,7 @@ fn l9_while_nothing_is_granted_nobody_is_looked_at() {
 
 /// What nobody shares helps nobody else, and neither does a lease that is merely renewed.
 #[test]
-fn l9_only_a_new_lease_that_others_may_share_has_its_client_looked_at() {
+fn a3_only_a_new_lease_that_others_may_share_has_its_client_looked_at() {
     let mut world = serving(vec![
         feature("solver", Some(1)),
         feature("mesher", Some(1)),
@@ -209,7 +209,7 @@ fn l9_who_shares_a_users_seat_under_another_key_waits_no_more() {
 }
 
 #[test]
-fn l9_the_idle_seats_of_a_reservation_are_offered_in_steps_too() {
+fn a3_the_idle_seats_of_a_reservation_are_offered_in_steps_too() {
     let mut world = World::with_seats(200);
     world.set_policy(reserve(100, "user:ann")).unwrap();
     let hers = waits("ann", 1, 100);
@@ -230,7 +230,7 @@ fn l9_the_idle_seats_of_a_reservation_are_offered_in_steps_too() {
 }
 
 #[test]
-fn l9_a_reservation_with_nothing_idle_has_nobody_looked_at() {
+fn a3_a_reservation_with_nothing_idle_has_nobody_looked_at() {
     let mut world = World::with_seats(3);
     world.set_policy(reserve(1, "user:ann")).unwrap();
     world.takes(10, waits("ann", 1, 1));
