@@ -117,7 +117,7 @@ pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// A TLS handshake that takes longer is given up.
 pub const HTTP_HANDSHAKE_MS_MAX: DurationMs = DurationMs::seconds(5);
 
-/// A connection over which no whole head of a request comes for so long is closed.
+/// A connection that neither asks nor reads its answer for so long is closed.
 pub const HTTP_IDLE_MS_MAX: DurationMs = DurationMs::seconds(30);
 
 /// A request that is not answered after this is given up.

@@ -18,9 +18,11 @@ use hyper_util::{
 use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 use tokio_rustls::TlsAcceptor;
+
+use usher_protocol::time::DurationMs;
 
 use crate::limits;
 
@@ -31,6 +33,8 @@ pub(super) struct Door {
     router: Router,
     places: Arc<Semaphore>,
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    /// How long a connection may neither ask nor read its answer.
+    idle_ms: DurationMs,
 }
 
 /// From where a request came.
@@ -45,12 +49,13 @@ struct Place {
 }
 
 impl Door {
-    pub(super) fn new(tls: Arc<ServerConfig>, router: Router) -> Self {
+    pub(super) fn new(tls: Arc<ServerConfig>, router: Router, idle_ms: DurationMs) -> Self {
         Self {
             tls: tls.into(),
             router,
             places: Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX)),
             by_address: Arc::default(),
+            idle_ms,
         }
     }
 
@@ -110,23 +115,118 @@ async fn serve(stream: TcpStream, peer: SocketAddr, door: Door, place: Place) {
     let Ok(Ok(stream)) = handshake.await else {
         return;
     };
+    let (busy, mut is_busy) = watch::channel(false);
     let peer_known = Peer(place.address);
     let router = TowerToHyperService::new(door.router);
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        busy.send_replace(true);
         request.extensions_mut().insert(peer_known);
-        router.call(request)
+        let (answer, busy) = (router.call(request), busy.clone());
+        async move {
+            let answer = answer.await;
+            busy.send_replace(false);
+            answer
+        }
     });
-    let served = http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits::HTTP_IDLE_MS_MAX.to_std())
+        .header_read_timeout(door.idle_ms.to_std())
         .max_buf_size(limits::HTTP_HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!("an HTTPS connection of {peer} ended: {error}");
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    loop {
+        let answering = *is_busy.borrow_and_update();
+        tokio::select! {
+            served = &mut connection => {
+                if let Err(error) = served {
+                    tracing::debug!("an HTTPS connection of {peer} ended: {error}");
+                }
+                return;
+            }
+            // The connection holds the sender; its own end shows above.
+            _ = is_busy.changed() => {}
+            // hyper's own limit begins with a head's first byte. This one also ends who reads no answer.
+            () = tokio::time::sleep(door.idle_ms.to_std()), if !answering => return,
+        }
     }
 }
 
 fn lock<T>(it: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     it.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use rustls::{
+        ClientConfig, RootCertStore,
+        pki_types::{CertificateDer, pem::PemObject as _},
+    };
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio_rustls::{TlsConnector, client::TlsStream};
+
+    use super::*;
+    use crate::{config::HttpConfig, http::tls};
+
+    /// A connection to a server that lets nobody be silent for longer than half a second.
+    async fn connected() -> TlsStream<TcpStream> {
+        let dir = tempfile::tempdir().unwrap();
+        let certificate = tls::certificate(&HttpConfig::default(), dir.path()).unwrap();
+        let router = Router::new().route(
+            "/slow",
+            get(|| async {
+                tokio::time::sleep((IDLE_MS.plus(IDLE_MS)).to_std()).await;
+                "done"
+            }),
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(accept(
+            listener,
+            Door::new(certificate.config, router, IDLE_MS),
+        ));
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_slice(certificate.pem.as_bytes()).unwrap())
+            .unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = "localhost".try_into().unwrap();
+        let connector = TlsConnector::from(Arc::new(config));
+        connector.connect(name, stream).await.unwrap()
+    }
+
+    /// All that comes until the server ends the connection; a server that does not hangs the test.
+    async fn heard(stream: &mut TlsStream<TcpStream>) -> String {
+        let mut bytes = Vec::new();
+        // Cut off without a goodbye is an end as well.
+        drop(stream.read_to_end(&mut bytes).await);
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a3_who_says_nothing_or_half_a_head_is_let_go() {
+        for said in ["", "GET /slow HTTP/1.1\r\nHost: a\r\n"] {
+            let mut stream = connected().await;
+            stream.write_all(said.as_bytes()).await.unwrap();
+            let answer = heard(&mut stream).await;
+            assert!(!answer.contains("done"), "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_takes_longer_is_answered() {
+        let mut stream = connected().await;
+        let asked = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n";
+        stream.write_all(asked).await.unwrap();
+        let answer = heard(&mut stream).await;
+        assert!(answer.contains("done"), "{answer}");
+    }
+
+    const IDLE_MS: DurationMs = DurationMs(500);
 }

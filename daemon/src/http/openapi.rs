@@ -4,6 +4,10 @@
 use axum::Json;
 use serde_json::{Map, Value, json};
 
+use usher_protocol::limits::{
+    BORROW_MS_MAX, HOLDER_BYTES_MAX, SEATS_PER_CHECKOUT_MAX, TEXT_BYTES_MAX,
+};
+
 use super::{
     failure::CODES,
     guard::Need,
@@ -44,11 +48,12 @@ fn operation(route: &Route) -> Value {
     let mut parameters: Vec<Value> = route
         .query
         .iter()
-        .map(|(name, kind)| json!({"name": name, "in": "query", "schema": {"type": kind}}))
+        .map(|(name, of)| json!({"name": name, "in": "query", "schema": kind(of)}))
         .collect();
     if route.path.contains("{lease}") {
-        let schema = json!({"type": "string", "pattern": "^[0-9a-f]+-[0-9a-f]+$"});
-        parameters.push(json!({"name": "lease", "in": "path", "required": true, "schema": schema}));
+        parameters.push(
+            json!({"name": "lease", "in": "path", "required": true, "schema": kind("lease")}),
+        );
     }
     let mut operation = json!({
         "summary": route.summary,
@@ -107,13 +112,32 @@ fn kind(word: &str) -> Value {
         "environment" => json!({"type": "string", "enum": ["live", "test"]}),
         "scope" => json!({"type": "string", "enum": ["lease", "read", "operate", "admin"]}),
         "hex" => json!({"type": "string", "pattern": "^[0-9a-f]{32}$"}),
-        "integer" => json!({"type": "integer", "minimum": 0}),
+        "lease" => json!({"type": "string", "pattern": "^[0-9a-f]{1,16}-[0-9a-f]{1,16}$"}),
+        "version" => json!({"type": "string", "pattern": r"^\d{1,9}(\.\d{1,9}){0,3}$"}),
+        "base64" => json!({"type": "string", "pattern": "^[A-Za-z0-9+/]*={0,2}$"}),
+        // At most so many bytes, which a schema cannot say.
+        "word" => words(HOLDER_BYTES_MAX),
+        "text" => words(TEXT_BYTES_MAX),
+        "seats" => whole(1, u64::from(SEATS_PER_CHECKOUT_MAX)),
+        "length" => whole(1, BORROW_MS_MAX.0),
+        "byte" => whole(0, u8::MAX.into()),
+        "process" => whole(0, u32::MAX.into()),
+        // What JSON readers keep exactly.
+        "integer" => whole(0, (1 << 53) - 1),
         "signed" => json!({"type": "integer"}),
         word if word.starts_with(char::is_uppercase) => {
             json!({"$ref": format!("#/components/schemas/{word}")})
         }
         word => json!({"type": word}),
     }
+}
+
+fn whole(min: u64, max: u64) -> Value {
+    json!({"type": "integer", "minimum": min, "maximum": max})
+}
+
+fn words(bytes_max: usize) -> Value {
+    json!({"type": "string", "minLength": 1, "maxLength": bytes_max, "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$"})
 }
 
 /// Every shape, and its fields: a `?` ends the name of one that may be left out.
@@ -171,7 +195,7 @@ const SHAPES: [(&str, &[(&str, &str)]); 22] = [
         ("feature", "string"), ("version", "string|null"), ("seats", "integer|null"), ("starts", "time"),
         ("expires", "time|null"),
     ]),
-    ("Evict", &[("reason", "string"), ("cool-down-ms?", "integer|null")]),
+    ("Evict", &[("reason", "text"), ("cool-down-ms?", "integer|null")]),
     ("Done", &[("done", "boolean")]),
     ("Key", &[
         ("id", "string"), ("name", "string"), ("scope", "scope"), ("created", "time"), ("expires", "time"),
@@ -179,15 +203,15 @@ const SHAPES: [(&str, &[(&str, &str)]); 22] = [
     ]),
     ("KeySeats", &[("feature", "string"), ("seats", "integer"), ("out", "integer")]),
     ("Obtain", &[
-        ("feature", "string"), ("nonce", "hex"), ("link", "hex"), ("seats?", "integer"), ("version?", "string|null"),
-        ("length-ms?", "integer|null"), ("environment?", "environment"), ("user?", "string|null"),
-        ("host?", "string|null"), ("process?", "integer"),
+        ("feature", "string"), ("nonce", "hex"), ("link", "hex"), ("seats?", "seats"), ("version?", "version|null"),
+        ("length-ms?", "length|null"), ("environment?", "environment"), ("user?", "word|null"),
+        ("host?", "word|null"), ("process?", "process"),
     ]),
     ("Step", &[
-        ("nonce", "hex"), ("previous", "hex"), ("next", "hex"), ("length-ms?", "integer|null"),
+        ("nonce", "hex"), ("previous", "hex"), ("next", "hex"), ("length-ms?", "length|null"),
         ("document?", "Document|null"),
     ]),
-    ("Document", &[("body", "string"), ("signature", "string")]),
+    ("Document", &[("body", "base64"), ("signature", "base64")]),
     ("Granted", &[
         ("lease", "string"), ("feature", "string"), ("seats", "integer"), ("environment", "environment"),
         ("license", "string"), ("length-ms", "integer"), ("renew-after-ms", "integer"), ("not-after", "time"),

@@ -47,7 +47,7 @@ pub(super) const ROUTES: [Route; 15] = [
     },
     Route {
         summary: "Figures for Prometheus",
-        query: &[("flexlm", "integer")],
+        query: &[("flexlm", "byte")],
         answer: "text/plain",
         ..read("/metrics", Need::Metrics, || get(metrics::metrics))
     },
@@ -63,7 +63,7 @@ pub(super) const ROUTES: [Route; 15] = [
     },
     Route {
         summary: "Leases in order of their ids, a page at a time",
-        query: &[("after", "string"), ("count", "integer")],
+        query: &[("after", "lease"), ("count", "integer")],
         answer: "[Lease]",
         ..read("/api/v1/leases", READ, || get(api::leases))
     },

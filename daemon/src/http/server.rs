@@ -178,7 +178,8 @@ impl Http {
     }
 
     async fn listen(&self, bound: Bound, shared: Arc<Shared>) -> io::Result<()> {
-        let door = Door::new(bound.certificate.config, routes::router(&shared));
+        let router = routes::router(&shared);
+        let door = Door::new(bound.certificate.config, router, limits::HTTP_IDLE_MS_MAX);
         let mut listening = JoinSet::new();
         let mut addresses = Vec::new();
         for listener in bound.listeners {
