@@ -51,6 +51,12 @@ impl World {
         number
     }
 
+    /// Whether the life that answers there is the one that lives now.
+    pub(crate) fn is_with_this_life(&self, connection: u64) -> bool {
+        let life = self.connections.get(&connection).and_then(|it| it.life);
+        self.server.life.is_some() && life == Some(self.server.lives)
+    }
+
     pub(crate) fn send_to_server(&mut self, connection: u64, message: &FromClient) {
         for at in self.travel(connection, true) {
             self.at(at, Event::ToServer(connection, message.clone()));

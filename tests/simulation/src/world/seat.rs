@@ -27,7 +27,7 @@ impl World {
             FromServer::Answer(Some(number), answer) => {
                 // A reply nobody waits for any more is dropped.
                 if let Some(call) = self.stations[station].calls.remove(&(connection, number)) {
-                    self.answered(station, &call, *answer);
+                    self.answered((station, connection), &call, *answer);
                 }
             }
             FromServer::Pushed(push) => self.pushed(station, *push),
@@ -42,7 +42,7 @@ impl World {
 
     /// As `connection::ask` turns a reply into an answer, without the signature (T2): clients and
     /// server of this world are honest.
-    fn answered(&mut self, station: usize, call: &Call, answer: Answer) {
+    fn answered(&mut self, (station, connection): (usize, u64), call: &Call, answer: Answer) {
         let id = SeatId {
             station,
             number: call.seat,
@@ -69,6 +69,8 @@ impl World {
         let Some(extended) = extended else {
             return;
         };
+        // What a life that is over said last may be lost with its store, although it arrives after that (L12).
+        let may_be_lost = !self.is_with_this_life(connection);
         let seat = self.stations[station].seats.get_mut(&id.number);
         if let Some(seat) = seat
             && seat
@@ -77,7 +79,7 @@ impl World {
                 .is_some_and(|held| held.granted.signed == extended.signed)
         {
             seat.extended = Some(extended);
-            seat.may_be_lost = false;
+            seat.may_be_lost &= may_be_lost;
             self.figures.extensions += 1;
         }
     }
