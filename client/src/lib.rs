@@ -42,6 +42,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod discover;
+pub mod doctor;
 mod driver;
 pub mod error;
 pub mod keyfile;

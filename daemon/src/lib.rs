@@ -8,6 +8,7 @@ pub mod compat;
 pub mod config;
 pub mod core;
 pub mod demo;
+pub mod doctor;
 pub mod http;
 pub mod journal;
 pub mod limits;

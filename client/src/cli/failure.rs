@@ -47,7 +47,7 @@ impl Failure {
         Self::new(format!("{first}\nusher: {}", self.message), code)
     }
 
-    #[cfg(test)]
+    /// What went wrong, with the next step.
     pub(crate) fn message(&self) -> &str {
         &self.message
     }

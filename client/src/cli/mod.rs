@@ -5,6 +5,7 @@ mod acquire;
 mod borrow;
 mod checkout;
 mod context;
+mod doctor;
 mod failure;
 mod features;
 mod find;
@@ -56,6 +57,8 @@ enum Verb {
     Status(status::Args),
     /// Show every server that can be found, trusted or not
     Find(find::Args),
+    /// Say what keeps this user from seats, and what to do about it
+    Doctor(doctor::Args),
     /// Say which vendors are believed
     Trust(trust::Args),
     /// Check a lease file off line, from the trusted roots down
@@ -95,6 +98,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Return(args) => give_back::give_back(context, args).await,
         Verb::Status(args) => status::status(context, args).await,
         Verb::Find(args) => find::find(context, args).await,
+        Verb::Doctor(args) => doctor::doctor(context, args).await,
         Verb::Trust(args) => trust::trust(context, args),
         Verb::Verify(args) => verify::verify(context, &args),
         Verb::Pages(pages) => pages
@@ -123,18 +127,21 @@ mod tests {
         Usage: usher [OPTIONS] <COMMAND>
 
         Commands:
-          features  List what the servers lend, and how much of it is free
-          run       Run a command while holding seats of a feature
-          checkout  Take seats for a while, kept in a file and not renewed by itself; prints the lease's id
-          renew     Extend a lease that `checkout` took
-          release   Give back a lease that `checkout` took
-          borrow    Take seats home: a long lease that works with the network gone and the server off
-          return    Give back early what `borrow` took
-          status    Show the leases that this user keeps on this machine
-          find      Show every server that can be found, trusted or not
-          trust     Say which vendors are believed
-          verify    Check a lease file off line, from the trusted roots down
-          help      Print this message or the help of the given subcommand(s)
+          features     List what the servers lend, and how much of it is free
+          run          Run a command while holding seats of a feature
+          checkout     Take seats for a while, kept in a file and not renewed by itself; prints the lease's
+                       id
+          renew        Extend a lease that `checkout` took
+          release      Give back a lease that `checkout` took
+          borrow       Take seats home: a long lease that works with the network gone and the server off
+          return       Give back early what `borrow` took
+          status       Show the leases that this user keeps on this machine
+          find         Show every server that can be found, trusted or not
+          doctor       Say what keeps this user from seats, and what to do about it
+          trust        Say which vendors are believed
+          verify       Check a lease file off line, from the trusted roots down
+          completions  Print what makes a shell complete this program's words
+          help         Print this message or the help of the given subcommand(s)
 
         Options:
               --server <ADDR>  Ask this server, HOST or HOST:PORT, and no other (also: USHER_SERVER)

@@ -6,6 +6,7 @@ mod clients;
 mod compat;
 mod confirm;
 mod demo;
+mod doctor;
 mod explain;
 mod failure;
 mod leases;
@@ -67,6 +68,8 @@ enum Verb {
     License(license::LicenseVerb),
     /// Everything at one glance
     Status(status::StatusArgs),
+    /// Is everything there that lending needs, and what to do where it is not
+    Doctor(doctor::DoctorArgs),
     /// Who holds what
     Leases(leases::LeasesArgs),
     /// Take a lease back at its next renewal
@@ -148,6 +151,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Verb::Request(args) => request::run(&args, &places),
         Verb::License(verb) => license::run(verb, &places),
         Verb::Status(args) => status::run(&args, &places),
+        Verb::Doctor(args) => doctor::run(&args, &places),
         Verb::Leases(args) => leases::leases(&args, &places),
         Verb::Evict(args) => leases::evict(args, &places),
         Verb::Explain(args) => explain::run(args, &places),

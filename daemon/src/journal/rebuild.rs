@@ -101,7 +101,7 @@ fn build(
         store.step(
             &Step {
                 writes: &writes,
-                entries: &[],
+                ..Step::default()
             },
             numbers,
         )?;

@@ -193,6 +193,7 @@ impl Journal for SledJournal {
                 &Step {
                     writes: &batch.writes,
                     entries: &entries,
+                    converts: false,
                 },
                 next,
             )?;

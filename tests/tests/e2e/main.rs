@@ -12,6 +12,7 @@ mod borrow;
 mod change;
 mod demo;
 mod discovery;
+mod doctor;
 mod existing_tools;
 mod hostile_clones;
 mod hostile_disk;

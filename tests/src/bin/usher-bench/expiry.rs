@@ -55,16 +55,14 @@ fn p99(stretches: &[(usize, &Stretch)]) -> f64 {
     Latencies::of(took).us_at(0.99)
 }
 
-/// The stretches from the first that sees fewer seats out to the one that sees next to none.
+/// The stretches from the first that sees fewer seats out to the one that sees next to none, or to the last there is.
 fn while_they_end(stretches: &[Stretch]) -> std::ops::Range<usize> {
-    let begun = stretches.iter().position(|it| it.seats_out < LEASES);
-    let over = stretches
-        .iter()
-        .position(|it| it.seats_out < LEASES / 100.0);
-    let (begun, over) = (begun.unwrap(), over.unwrap());
+    let first = |below: f64| stretches.iter().position(|it| it.seats_out < below);
+    let begun = first(LEASES).unwrap();
     assert!(begun >= WARM, "they ended before anybody asked");
+    let over = first(LEASES / 100.0).map_or(stretches.len(), |it| it + 1);
     // It may have begun after the last answer of the stretch before.
-    begun.saturating_sub(1)..over + 1
+    begun.saturating_sub(1)..over
 }
 
 /// A store with the leases in it, to start from again and again.
@@ -119,7 +117,7 @@ const LEASE_SECONDS: u32 = 8;
 const MS: u64 = 14_000;
 const CONNECTIONS: usize = 32;
 /// Checkouts a second: a fraction of what it can do, so that what is seen is what disturbs.
-pub(crate) const RATE: u32 = 500;
+pub(crate) const RATE: u32 = 250;
 const STRETCH_MS: u64 = 250;
 /// Stretches of the start that count for neither side.
 const WARM: usize = 4;
@@ -143,5 +141,6 @@ mod tests {
         });
         let stretches: Vec<_> = stretches.collect();
         assert_eq!(while_they_end(&stretches), WARM + 1..WARM + 5);
+        assert_eq!(while_they_end(&stretches[..WARM + 4]), WARM + 1..WARM + 4);
     }
 }

@@ -109,7 +109,7 @@ fn wider(many: &Rounds, more: &Rounds) -> [Row; 2] {
         "p99.9 ÷ p50 of checkouts at 256 connections",
         "≤ 10",
         &tails,
-        ["p99.9", "p50", " µs"],
+        ["p99.9:", "p50:", " µs"],
     );
     let (_, floor_p999) = more.medians("p999_us");
     let (_, floor_p50) = more.medians("p50_us");
@@ -119,7 +119,7 @@ fn wider(many: &Rounds, more: &Rounds) -> [Row; 2] {
         "requests a second at 256 connections ÷ at 64",
         "≥ 0.9",
         &pairs,
-        ["256", "64", " /s"],
+        ["at 256:", "at 64:", " /s"],
     );
     [width, tail]
 }

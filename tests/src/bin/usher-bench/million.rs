@@ -47,7 +47,7 @@ fn checkouts(few: &Site, million: &Site, runs: usize) -> Vec<Row> {
     };
     let alone = measure(1, "p50_us", |us| us);
     let crowd = measure(64, "per_second", |per_second| 1e6 / per_second);
-    let names = ["1 000 000", "100", " µs"];
+    let names = ["at 1 000 000:", "at 100:", " µs"];
     vec![
         Row::ratio(
             "checkout at 1 000 000 live leases ÷ at 100: p50, one connection",
