@@ -48,7 +48,7 @@ fn writer_child() {
 /// Set for a child beside it: every commit waits for the usage log.
 const WRITER_WAITS: &str = "USHER_TEST_WRITER_WAITS";
 
-/// Writes that belong together, a removal, and two events; every third is too long for one write of sled's.
+/// Three writes that belong together, a removal, and two events.
 fn numbered_batch(number: u64) -> Batch {
     let text = number.to_string();
     let mut batch = sets(&[
@@ -56,9 +56,7 @@ fn numbered_batch(number: u64) -> Batch {
         ("right", &text),
         (&format!("n/{number:08}"), &text),
     ]);
-    if number.is_multiple_of(3) {
-        batch.writes.push(set("long", &text.repeat(2000)));
-    }
+    batch.writes.push(set("long", &text.repeat(2000)));
     if number > 50 {
         let key = format!("n/{:08}", number - 50).into_bytes();
         batch.writes.push(Write { key, value: None });

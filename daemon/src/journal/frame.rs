@@ -16,8 +16,6 @@ pub(super) enum Kind {
     Meta = 3,
     /// A usage-log entry that waits for the log.
     Outbox = 4,
-    /// A small step, before its changes.
-    Step = 5,
 }
 
 /// A record that passed its checksum.
@@ -134,8 +132,6 @@ pub(super) const VALUE_PREFIX: u8 = b'e';
 pub(super) const PIECE_PREFIX: u8 = b'p';
 /// The journal's own numbers.
 pub(super) const META_KEY: &[u8] = b"j/meta";
-/// The last small step: see `redo.rs`.
-pub(super) const STEP_KEY: &[u8] = b"j/step";
 /// Begins the places of waiting events.
 pub(super) const OUTBOX_PREFIX: &[u8] = b"j/outbox/";
 /// Longest piece of a value in bytes.

@@ -8,15 +8,13 @@ use super::{
     JournalError, SnapshotInfo, backup,
     frame::{self, Kind, META_KEY},
     meta::Meta,
-    redo,
 };
 
-/// Reads what stands under a key of the store: any of its kinds of record.
+/// Reads what stands under a key of the store: any of its four kinds of record.
 pub fn read(key: &[u8], bytes: &[u8]) {
     for kind in [Kind::Value, Kind::Piece, Kind::Meta, Kind::Outbox] {
         let _ = frame::unframe(kind, key, bytes);
     }
-    let _ = redo::decode(bytes);
     if let Some((version, meta)) = Meta::decode(bytes) {
         assert_eq!(Meta::decode(&meta.encode(version)), Some((version, meta)));
     }

@@ -26,9 +26,6 @@ mod open;
 mod outbox;
 mod paths;
 mod rebuild;
-mod redo;
-#[cfg(test)]
-mod redo_tests;
 mod restore;
 #[cfg(test)]
 mod restore_tests;

@@ -66,7 +66,6 @@ pub(super) fn open_any(paths: &StorePaths, format: &Format) -> Result<Store, Jou
     };
     let (version, meta) = read_meta(paths, &bytes, format)?;
     let mut store = Store::new(paths, db, version, meta)?;
-    store.finish()?;
     if version < format.version {
         convert(&mut store, version, format)?;
     }

@@ -113,14 +113,11 @@ impl Outbox {
         let Some(last) = entries.last() else {
             return Ok(());
         };
-        let mut progress = self.shared.progress();
-        let is_first = progress.waiting.is_empty();
-        progress.waiting.extend(entries.iter().map(Entry::encode));
-        drop(progress);
-        if is_first {
-            // Whoever lingers for more must not be woken by it.
-            self.shared.changed.notify_all();
-        }
+        self.shared
+            .progress()
+            .waiting
+            .extend(entries.iter().map(Entry::encode));
+        self.shared.changed.notify_all();
         self.wait_for(last.number.saturating_sub(self.waiting_events_max))
             .map(|_| ())
     }

@@ -101,7 +101,7 @@ fn build(
         store.step(
             &Step {
                 writes: &writes,
-                ..Step::default()
+                entries: &[],
             },
             numbers,
         )?;

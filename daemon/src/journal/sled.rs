@@ -193,7 +193,6 @@ impl Journal for SledJournal {
                 &Step {
                     writes: &batch.writes,
                     entries: &entries,
-                    converts: false,
                 },
                 next,
             )?;

@@ -1,4 +1,4 @@
-//! One sled database and its one durable step: its changes, flush, our own fdatasync (S1).
+//! One sled database and its one durable step: batch, flush, our own fdatasync (S1).
 //!
 //! It decides nothing about epochs or order; `sled.rs` does.
 
@@ -9,10 +9,9 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use super::frame::{self, Kind, META_KEY, OUTBOX_PREFIX, PIECE_PREFIX, STEP_KEY, VALUE_PREFIX};
+use super::frame::{self, Kind, META_KEY, OUTBOX_PREFIX, PIECE_PREFIX, VALUE_PREFIX};
 use super::meta::Meta;
 use super::nudge::Nudge;
-use super::redo::{self, Changes};
 use super::{JournalError, StorePaths, Write};
 use crate::usage::Entry;
 
@@ -64,8 +63,6 @@ pub(super) struct Step<'a> {
     pub(super) writes: &'a [Write],
     /// Join the outbox.
     pub(super) entries: &'a [Entry],
-    /// The version of the records changes with it, which the record of a small step does not tell (S7).
-    pub(super) converts: bool,
 }
 
 impl Store {
@@ -121,66 +118,22 @@ impl Store {
             sum: self.meta.sum,
             ..next
         };
-        let changes = guarded(&self.paths.store, || self.changes(step, &mut next))?;
-        // The first step of a store finds no numbers to go ahead of.
-        let is_usual = self.meta.sequence > 0 && !step.converts;
-        self.make_durable(changes, next, is_usual)
-    }
-
-    /// Finishes the step that a crash cut short, if one was (S1).
-    pub(super) fn finish(&mut self) -> Result<(), JournalError> {
-        let found = guarded(&self.paths.store, || Ok(self.db.get(STEP_KEY)?))?;
-        let Some(bytes) = found else {
-            return Ok(());
-        };
-        let whole = redo::decode(&bytes);
-        let damage = || JournalError::corrupt(&self.paths.store, "the last step is damaged");
-        let (sequence, changes) = whole.ok_or_else(damage)?;
-        if sequence <= self.meta.sequence {
-            return Ok(());
-        }
-        let last = changes.last().filter(|(place, _)| place == META_KEY);
-        let next = last.and_then(|(_, bytes)| Meta::decode(bytes.as_ref()?));
-        let follows = |(version, meta): &(u8, Meta)| {
-            (*version, meta.sequence, sequence) == (self.version, sequence, self.meta.sequence + 1)
-        };
-        let (_, next) = next.filter(follows).ok_or_else(damage)?;
-        self.make_durable(changes, next, false)
-    }
-
-    /// What the step changes, the journal's own numbers last.
-    fn changes(&self, step: &Step<'_>, next: &mut Meta) -> Result<Changes, Fault> {
-        let mut changes = BTreeMap::new();
-        for (key, value) in last_writes(step.writes) {
-            self.replace(&mut changes, next, key, value)?;
-        }
-        for number in self.meta.logged.number + 1..=next.logged.number {
-            changes.insert(frame::outbox_key(number), None);
-        }
-        for entry in step.entries {
-            let place = frame::outbox_key(entry.number);
-            let bytes = frame::frame(self.version, Kind::Outbox, 1, &place, &entry.encode());
-            changes.insert(place, Some(bytes));
-        }
-        let mut changes: Changes = changes.into_iter().collect();
-        changes.push((META_KEY.to_vec(), Some(next.encode(self.version))));
-        Ok(changes)
-    }
-
-    /// S1: in one write where the step is small, as one batch of sled's where it is not.
-    fn make_durable(
-        &mut self,
-        changes: Changes,
-        next: Meta,
-        is_usual: bool,
-    ) -> Result<(), JournalError> {
-        let record = is_usual.then(|| redo::encode(self.version, next.sequence, &changes));
         guarded(&self.paths.store, || {
+            let mut batch = sled::Batch::default();
+            for (key, value) in last_writes(step.writes) {
+                self.replace(&mut batch, &mut next, key, value)?;
+            }
+            for number in self.meta.logged.number + 1..=next.logged.number {
+                batch.remove(frame::outbox_key(number));
+            }
+            for entry in step.entries {
+                let place = frame::outbox_key(entry.number);
+                let bytes = frame::frame(self.version, Kind::Outbox, 1, &place, &entry.encode());
+                batch.insert(place, bytes);
+            }
+            batch.insert(META_KEY, next.encode(self.version));
             self.nudge.watched(|| {
-                match record.flatten() {
-                    Some(record) => self.apply_in_order(record, changes)?,
-                    None => self.apply_as_batch(changes)?,
-                }
+                self.db.apply_batch(batch)?;
                 self.db.flush()?;
                 Ok(())
             })
@@ -191,28 +144,6 @@ impl Store {
             .map_err(JournalError::io("sync", &self.paths.store.join("db")))?;
         self.meta = next;
         self.write_witness()
-    }
-
-    fn apply_in_order(&self, record: Vec<u8>, changes: Changes) -> Result<(), Fault> {
-        self.db.insert(STEP_KEY, record)?;
-        for (place, bytes) in changes {
-            match bytes {
-                Some(bytes) => self.db.insert(place, bytes)?,
-                None => self.db.remove(place)?,
-            };
-        }
-        Ok(())
-    }
-
-    fn apply_as_batch(&self, changes: Changes) -> Result<(), Fault> {
-        let mut batch = sled::Batch::default();
-        for (place, bytes) in changes {
-            match bytes {
-                Some(bytes) => batch.insert(place, bytes),
-                None => batch.remove(place),
-            }
-        }
-        Ok(self.db.apply_batch(batch)?)
     }
 
     /// Every live record in the order of the keys, each checked, and their sum with them (S3).
@@ -305,7 +236,6 @@ impl Store {
             &Step {
                 writes: &writes,
                 entries: &[],
-                converts: true,
             },
             self.meta.clone(),
         );
@@ -315,10 +245,10 @@ impl Store {
         outcome
     }
 
-    /// Replaces a value's records in `changes` and keeps count and sum right.
+    /// Replaces a value's records in `batch` and keeps count and sum right.
     fn replace(
         &self,
-        changes: &mut BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+        batch: &mut sled::Batch,
         next: &mut Meta,
         key: &[u8],
         value: Option<&[u8]>,
@@ -328,13 +258,11 @@ impl Store {
             let pieces = frame::unframe(Kind::Value, &first, &old)
                 .ok_or_else(|| damaged(&first))?
                 .pieces;
-            drop_record(next, &first, &old);
-            changes.insert(first, None);
+            drop_record(batch, next, &first, &old);
             for index in 1..pieces {
                 let place = frame::value_key(key, index);
                 let old = self.db.get(&place)?.ok_or_else(|| damaged(&place))?;
-                drop_record(next, &place, &old);
-                changes.insert(place, None);
+                drop_record(batch, next, &place, &old);
             }
         }
         for (place, bytes) in value
@@ -344,7 +272,7 @@ impl Store {
         {
             next.records += 1;
             next.sum = next.sum.wrapping_add(frame::share(&place, &bytes));
-            changes.insert(place, Some(bytes));
+            batch.insert(place, bytes);
         }
         Ok(())
     }
@@ -371,10 +299,7 @@ impl Store {
             .and_then(|number| number.try_into().ok())
             .map(u64::from_be_bytes);
         let waiting = self.meta.logged.number + 1..=self.meta.last_number;
-        if place == META_KEY
-            || place == STEP_KEY
-            || number.is_some_and(|number| waiting.contains(&number))
-        {
+        if place == META_KEY || number.is_some_and(|number| waiting.contains(&number)) {
             return Ok(());
         }
         Err(damaged(place))
@@ -444,9 +369,10 @@ fn damaged(place: &[u8]) -> Fault {
     Fault::Damage(format!("the record {name:?} is lost or damaged"))
 }
 
-fn drop_record(next: &mut Meta, place: &[u8], bytes: &[u8]) {
+fn drop_record(batch: &mut sled::Batch, next: &mut Meta, place: &[u8], bytes: &[u8]) {
     next.records = next.records.wrapping_sub(1);
     next.sum = next.sum.wrapping_sub(frame::share(place, bytes));
+    batch.remove(place);
 }
 
 fn last_writes(writes: &[Write]) -> BTreeMap<&[u8], Option<&[u8]>> {
