@@ -52,6 +52,8 @@ impl Engine {
         if !self.state.leases.contains_key(&lease.id) {
             self.judge_unknown(step, lease)?;
             self.adopt(step, caller, lease, nonce)?;
+        } else if self.may_be_lent_on(step, lease) {
+            return Err(ended());
         }
         let chain = self.take_step(step, caller.client, lease.id, nonce, link)?;
         self.extend(step, lease.id, chain, link.next, length_ms)

@@ -92,6 +92,13 @@ impl Engine {
         }
     }
 
+    /// A lease of an earlier life that is over, shown to a store that knows it and has lost what came after:
+    /// its seat may be out to somebody since, so it is no reason to promise it again (L12).
+    pub(crate) fn may_be_lent_on(&self, step: &Step, lease: &VerifiedLease) -> bool {
+        let is_lost = self.state.trouble.hold_since.is_some() && lease.epoch < self.life.epoch;
+        is_lost && lease.not_after <= self.time.wall_for_leases(step.now)
+    }
+
     /// Takes in a lease that is out and that our store does not know; more may be out than there is.
     pub(crate) fn adopt(
         &mut self,

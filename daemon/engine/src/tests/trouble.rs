@@ -79,6 +79,34 @@ fn l12_who_comes_late_after_a_known_restore_stops_nobody() {
     world.checkout(11, 5).unwrap();
 }
 
+/// The copy knows a lease that ended after it, and not whom its seat was lent to then: found by the simulator.
+#[test]
+fn l12_a_known_lease_that_is_over_is_not_promised_again_after_a_loss() {
+    for hold_all in [true, false] {
+        let mut world = World::with_seats(2);
+        let over = world.checkout(10, 1).unwrap().lease;
+        world.pass(R / 2);
+        let running = world.checkout(11, 2).unwrap().lease;
+        world.pass(R / 2);
+        let life = Life {
+            epoch: Epoch(101),
+            life: LifeId([2; 16]),
+            hold_all,
+            head: world.engine.head(),
+            ..world.life
+        };
+        world.restart_as(life);
+        let shown = world.attach(10, &over, 1, link(1, 2));
+        if hold_all {
+            refused(shown, RefusalCode::LeaseEnded);
+        } else {
+            // Nothing was lost, so the seat is still kept for it (L4).
+            shown.unwrap();
+        }
+        world.attach(11, &running, 2, link(1, 2)).unwrap();
+    }
+}
+
 #[test]
 fn l12_a_lease_is_ahead_although_the_new_life_has_caught_up() {
     let (mut world, lease) = rolled_back(false, |world| world.checkout(10, 1).unwrap().lease);
