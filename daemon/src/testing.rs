@@ -10,12 +10,13 @@ use usher_protocol::{
         certificate::Certificate,
         license::{Feature, Grouping, License, VerifiedLicense, issue},
     },
-    ids::{Nonce, PublicKey, Token},
+    ids::{Fingerprint, Nonce, PublicKey, Token},
     time::{DurationMs, WallMs},
     wire::{Checkout, Environment, Holder},
 };
 
 use crate::{
+    admin::protocol::{LicenseReport, PoolReport},
     core::{self, CoreHandle, Started},
     journal::Journal,
 };
@@ -149,5 +150,45 @@ pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
     while !done() {
         assert!(clock.boot() < give_up, "never: {what}");
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+/// A pool of license `acme-0001` as an administrator is told of it: no end, no bound, nothing out.
+pub(crate) fn pool_report(feature: &str) -> PoolReport {
+    PoolReport {
+        feature: feature.to_owned(),
+        license: "acme-0001".parse().unwrap(),
+        environment: Environment::Live,
+        version: None,
+        seats: None,
+        out: 0,
+        free: None,
+        reserved_idle: 0,
+        overdraft: 0,
+        overdraft_used: 0,
+        borrowed: 0,
+        written_off: 0,
+        offered: 0,
+        lingering: 0,
+        queued: 0,
+        suspended: None,
+        held: 0,
+        overcommitted: false,
+        expires: None,
+    }
+}
+
+/// License `acme-0001` as an administrator is told of it, without features.
+pub(crate) fn license_report(issued: WallMs) -> LicenseReport {
+    LicenseReport {
+        id: "acme-0001".parse().unwrap(),
+        serial: 1,
+        vendor: "acme".to_owned(),
+        root: Fingerprint([1; 32]),
+        customer: "Example GmbH".to_owned(),
+        environment: Environment::Live,
+        issued,
+        features: Vec::new(),
+        idle_because: None,
     }
 }

@@ -3,12 +3,12 @@
 use usher_protocol::{
     ids::Fingerprint,
     time::{DurationMs, WallMs},
-    wire::Environment,
 };
 
 use super::Glance;
-use crate::admin::protocol::{
-    LicenseReport, LogReport, PoolReport, ReservationReport, StatusReport,
+use crate::{
+    admin::protocol::{LicenseReport, LogReport, PoolReport, ReservationReport, StatusReport},
+    testing::{license_report, pool_report},
 };
 
 #[test]
@@ -144,40 +144,16 @@ fn status(pools: Vec<PoolReport>) -> StatusReport {
 
 fn pool() -> PoolReport {
     PoolReport {
-        feature: "acme/solver".to_owned(),
-        license: "acme-0001".parse().unwrap(),
-        environment: Environment::Live,
-        version: None,
         seats: Some(10),
         out: 3,
         free: Some(7),
-        reserved_idle: 0,
-        overdraft: 0,
-        overdraft_used: 0,
-        borrowed: 0,
-        written_off: 0,
-        offered: 0,
-        lingering: 0,
-        queued: 0,
-        suspended: None,
-        held: 0,
-        overcommitted: false,
         expires: Some(WallMs(1_830_297_600_000)),
+        ..pool_report("acme/solver")
     }
 }
 
 fn license() -> LicenseReport {
-    LicenseReport {
-        id: "acme-0001".parse().unwrap(),
-        serial: 1,
-        vendor: "acme".to_owned(),
-        root: Fingerprint([1; 32]),
-        customer: "Example GmbH".to_owned(),
-        environment: Environment::Live,
-        issued: START,
-        features: Vec::new(),
-        idle_because: None,
-    }
+    license_report(START)
 }
 
 const START: WallMs = WallMs(1_795_348_800_000);

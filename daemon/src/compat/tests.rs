@@ -14,7 +14,10 @@ use super::{
     nagios::{Limits, Threshold, Verdict, judge, silent},
     schedulers::{elim_line, slurm_add, slurm_update},
 };
-use crate::admin::protocol::{LeaseReport, LogReport, PoolReport, StatusReport};
+use crate::{
+    admin::protocol::{LeaseReport, LogReport, PoolReport, StatusReport},
+    testing::pool_report,
+};
 
 /// 2026-11-22T09:12:00Z, a Sunday.
 const NOW: WallMs = WallMs(1_795_338_720_000);
@@ -258,26 +261,11 @@ fn site() -> Site {
 }
 
 fn status() -> StatusReport {
-    let pool = |feature: &str, seats, out, expires| PoolReport {
-        feature: feature.to_owned(),
-        license: "acme-0001".parse().unwrap(),
-        environment: Environment::Live,
-        version: None,
+    let pool = |feature, seats, out, expires| PoolReport {
         seats,
         out,
-        free: None,
-        reserved_idle: 0,
-        overdraft: 0,
-        overdraft_used: 0,
-        borrowed: 0,
-        written_off: 0,
-        offered: 0,
-        lingering: 0,
-        queued: 0,
-        suspended: None,
-        held: 0,
-        overcommitted: false,
         expires,
+        ..pool_report(feature)
     };
     let newer = PoolReport {
         version: Some("2027.1".to_owned()),

@@ -97,20 +97,12 @@ const SOON: DurationMs = DurationMs::days(30);
 #[cfg(test)]
 mod tests {
     use usher_client::doctor::Level;
-    use usher_protocol::{ids::Fingerprint, wire::Environment};
 
     use super::*;
-    use crate::admin::protocol::FeatureReport;
+    use crate::{admin::protocol::FeatureReport, testing::license_report};
 
     fn of(expires: Option<u64>, idle: Option<&str>) -> LicenseReport {
         LicenseReport {
-            id: "acme-0001".parse().unwrap(),
-            serial: 1,
-            vendor: "acme".to_owned(),
-            root: Fingerprint([1; 32]),
-            customer: "Example GmbH".to_owned(),
-            environment: Environment::Live,
-            issued: WallMs(0),
             features: vec![FeatureReport {
                 feature: "solver".to_owned(),
                 version: None,
@@ -119,6 +111,7 @@ mod tests {
                 expires: expires.map(WallMs),
             }],
             idle_because: idle.map(str::to_owned),
+            ..license_report(WallMs(0))
         }
     }
 

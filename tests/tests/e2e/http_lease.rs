@@ -18,6 +18,14 @@ fn no(status: u16, word: &str) -> (u16, String) {
     (status, word.to_owned())
 }
 
+/// Where a lease is renewed that was granted with this answer.
+fn renewal(granted: &Value) -> String {
+    format!(
+        "/api/v1/leases/{}/renew",
+        granted["lease"].as_str().unwrap()
+    )
+}
+
 fn seats_out(served: &Served) -> u64 {
     let status = served.daemon.ask(&["status", "--json"]);
     let status: Value = serde_json::from_str(&status).unwrap();
@@ -83,10 +91,7 @@ fn t6_two_that_renew_one_lease_over_https_end_it_for_both() {
     let served = Served::new();
     let token = served.token(&["--scope", "lease", "--feature", "acme/solver:2"]);
     let granted = served.post(&token, "/api/v1/leases", &obtain("01")).json();
-    let renew = format!(
-        "/api/v1/leases/{}/renew",
-        granted["lease"].as_str().unwrap()
-    );
+    let renew = renewal(&granted);
     assert_eq!(served.post(&token, &renew, &step("a0", "a1")).status, 200);
     let branch = served.post(&token, &renew, &step("a0", "b1"));
     assert_eq!(branch.no(), no(409, "LEASE_INVALID"));
@@ -199,10 +204,7 @@ fn a_lease_that_ran_out_is_expired_and_a_signed_one_may_be_shown() {
     let served = Served::new();
     let token = served.token(&["--scope", "lease", "--feature", "acme/solver:2"]);
     let granted = served.post(&token, "/api/v1/leases", &obtain("01")).json();
-    let renew = format!(
-        "/api/v1/leases/{}/renew",
-        granted["lease"].as_str().unwrap()
-    );
+    let renew = renewal(&granted);
     let mut shown = step("a0", "a1");
     shown["document"] = granted["document"].clone();
     assert_eq!(served.post(&token, &renew, &shown).status, 200);

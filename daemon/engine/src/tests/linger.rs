@@ -24,6 +24,17 @@ fn and_lingering(others: Policy) -> Policy {
     Policy { linger, ..others }
 }
 
+/// Two seats, each shared by what runs on one host.
+fn lingering_by_host() -> World {
+    let mut world = World::lingering(2);
+    let mut grouped = feature("solver", Some(2));
+    grouped.grouping = Grouping::Host;
+    world
+        .install(&signed(&license("acme-1", 2, vec![grouped])))
+        .unwrap();
+    world
+}
+
 fn reserving(who: &str) -> Policy {
     let reserve = vec![rule(7, &[who], ReserveRule { seats: 1 })];
     Policy {
@@ -162,12 +173,7 @@ fn lingering_ends_with_the_license_a_smaller_one_and_the_daemon() {
 
 #[test]
 fn the_seats_of_a_share_linger_when_they_come_free() {
-    let mut world = World::lingering(2);
-    let mut grouped = feature("solver", Some(2));
-    grouped.grouping = Grouping::Host;
-    world
-        .install(&signed(&license("acme-1", 2, vec![grouped])))
-        .unwrap();
+    let mut world = lingering_by_host();
     let first = world.checkout_with(10, of(1, "bob", 1)).unwrap().lease;
     let second = world.checkout_with(10, of(2, "ada", 2)).unwrap().lease;
     release(&mut world, 10, &second, 2);
@@ -199,12 +205,7 @@ fn each_release_lingers_for_its_own_time() {
 
 #[test]
 fn what_frees_no_seat_lets_none_linger() {
-    let mut world = World::lingering(2);
-    let mut grouped = feature("solver", Some(2));
-    grouped.grouping = Grouping::Host;
-    world
-        .install(&signed(&license("acme-1", 2, vec![grouped])))
-        .unwrap();
+    let mut world = lingering_by_host();
     let first = world.checkout_with(10, of(1, "ada", 1)).unwrap().lease;
     world.checkout_with(10, of(2, "ada", 1)).unwrap();
     release(&mut world, 10, &first, 1);
