@@ -6,6 +6,7 @@
 use std::{fmt, process::Command};
 
 use serde::Serialize;
+use usher_protocol::printable::printable;
 
 use crate::discover::interfaces;
 
@@ -97,9 +98,14 @@ impl fmt::Display for CheckUp {
                 Level::Warn => "warn",
                 Level::Fail => "FAIL",
             };
-            writeln!(f, "{level:<5} {:<14} {}", check.name, plain(&check.finding))?;
+            writeln!(
+                f,
+                "{level:<5} {:<14} {}",
+                check.name,
+                printable(&check.finding)
+            )?;
             if let Some(next) = &check.next {
-                writeln!(f, "{:21}next: {}", "", plain(next))?;
+                writeln!(f, "{:21}next: {}", "", printable(next))?;
             }
         }
         Ok(())
@@ -159,11 +165,6 @@ pub fn interfaces() -> Check {
             Check::ok("interfaces", format!("up: {}", names.join(", ")))
         }
     }
-}
-
-/// Nothing that somebody else said may steer the terminal or begin a line.
-fn plain(text: &str) -> String {
-    usher_protocol::printable::printable(text).replace('\n', " ")
 }
 
 #[cfg(test)]

@@ -9,6 +9,9 @@ use serde::Serialize;
 use usher_client::clock::local_rfc3339;
 use usher_protocol::{time::WallMs, wire::Environment};
 
+/// Words of a client, a vendor or another administrator: nothing in them may steer the terminal.
+pub(super) use usher_protocol::printable::printable as plain;
+
 use super::Failure;
 
 /// Standard output, in pieces as large as they come.
@@ -139,13 +142,6 @@ impl Column {
             Self::Left(heading) | Self::Right(heading) | Self::RightIfAny(heading) => heading,
         }
     }
-}
-
-/// Words of a client, a vendor or another administrator: nothing in them may steer the terminal.
-pub(super) fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 /// A number of seats, or that there is no end of them.
