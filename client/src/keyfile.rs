@@ -184,15 +184,18 @@ fn check_custody(file: &File, path: &Path) -> Result<(), KeyFileError> {
 }
 
 fn check_mode(about: &Metadata, path: &Path) -> Result<(), KeyFileError> {
-    let mode = about.mode() & 0o777;
-    let of_others = mode & 0o077;
-    if of_others == 0 {
-        return Ok(());
+    if is_open_to_others(about) {
+        return Err(KeyFileError::OpenToOthers {
+            path: path.into(),
+            mode: about.mode() & 0o777,
+        });
     }
-    Err(KeyFileError::OpenToOthers {
-        path: path.into(),
-        mode,
-    })
+    Ok(())
+}
+
+/// Whether a key file lets anybody but its owner at the key; such a key is not used (T6).
+pub fn is_open_to_others(about: &Metadata) -> bool {
+    about.mode() & 0o077 != 0
 }
 
 fn about(file: &File, path: &Path) -> Result<Metadata, KeyFileError> {

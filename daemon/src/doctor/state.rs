@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use usher_client::{clock::Clock, doctor::Check};
+use usher_client::{clock::Clock, doctor::Check, keyfile::is_open_to_others};
 
 use crate::{
     admin::client::AdminClient,
@@ -125,8 +125,8 @@ fn site_key(state: &Path, owner: u32) -> Check {
             return Check::fail("site-key", format!("{named}: {error}"), next);
         }
     };
-    let mode = about.mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if is_open_to_others(&about) {
+        let mode = about.mode() & 0o777;
         return Check::fail(
             "site-key",
             format!("{named} is open to others (mode {mode:03o}); usherd does not start with it"),

@@ -84,6 +84,11 @@ impl Book {
         self.out.values().any(|it| it.nonce == nonce)
     }
 
+    /// What a lease that was here before is of.
+    pub(super) fn feature(&self, id: LeaseId) -> Option<&str> {
+        self.out.get(&id).map(|it| it.feature.as_str())
+    }
+
     /// Seats of a feature that are out, asking again for those leases that may be over.
     pub(super) async fn seats_out(
         &mut self,

@@ -326,7 +326,10 @@ impl Tool {
             Some(document) => self.attach(document, &renew)?,
         };
         let promise = self.promise(NO_ROOT, ask).await?;
-        let feature = self.feature_of(&promise).await?;
+        let feature = match book.feature(id) {
+            Some(feature) => feature.to_owned(),
+            None => self.feature_of(&promise).await?,
+        };
         let until = now.plus(promise.lease.length_ms);
         book.put(id, feature.clone(), promise.lease.seats, nonce, until);
         self.granted(&promise, feature)
