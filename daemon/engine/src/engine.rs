@@ -1,6 +1,6 @@
 //! Dispatch: what happens around every input, and who decides about it (A1).
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use usher_protocol::{
     ids::Commit,
@@ -45,8 +45,9 @@ pub struct Engine {
     pub(crate) draining: bool,
     /// From when the seats of a hold are counted in this life, and after it how long ago that was (L12).
     pub(crate) hold_from: Option<BootMs>,
-    /// Licenses that an administrator added in this life, and since the last loss that it knows of.
-    pub(crate) newest: BTreeSet<LicenseId>,
+    /// Licenses that an administrator added in this life, and since the last loss that it knows of; with the
+    /// longest lease that each allows, or that the one it replaced did (L12).
+    pub(crate) newest: BTreeMap<LicenseId, DurationMs>,
     /// How far license time was ahead of the boot clock when the borrowed deadlines were counted.
     pub(crate) borrow_ahead_ms: u64,
 }
@@ -87,7 +88,7 @@ impl Engine {
             knocks: Knocks::default(),
             draining: false,
             hold_from: None,
-            newest: BTreeSet::new(),
+            newest: BTreeMap::new(),
             borrow_ahead_ms: 0,
         };
         engine.hold_leases(now);

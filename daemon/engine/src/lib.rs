@@ -57,7 +57,7 @@ mod wait;
 mod write_off;
 
 pub use engine::Engine;
-pub use trouble::hold_length;
+pub use trouble::{hold_length, longest_lease};
 
 #[cfg(test)]
 mod tests;

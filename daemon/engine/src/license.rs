@@ -17,6 +17,7 @@ use crate::{
     engine::Engine,
     record::{LicenseSerial, Mark, PinnedRoot, Record, TextPiece, What},
     step::{Asked, Step, no},
+    trouble::longest_lease,
 };
 
 impl Engine {
@@ -32,18 +33,19 @@ impl Engine {
     ) -> Asked {
         let installed = self.state.licenses.get(&license.id);
         if installed.is_some_and(|it| it.hash() == license.hash() && it.root() == license.root()) {
-            self.note_newest(&license.id);
+            self.note_newest(license, None);
             return Ok(self.installed(license));
         }
         self.check_site(license)?;
         self.check_root(license, root_confirmed)?;
         self.check_serial(license)?;
         self.check_revoked(license)?;
+        let replaced = installed.and_then(|it| longest_lease(it));
         self.pin_root(step, actor, license);
         self.keep_revocations(step, license);
         self.put_license(step, actor, license);
         self.lower_mark(step, license);
-        self.note_newest(&license.id);
+        self.note_newest(license, replaced);
         self.resume_hold(step);
         Ok(self.installed(license))
     }

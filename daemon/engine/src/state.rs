@@ -242,6 +242,12 @@ impl State {
         keys.filter(move |key| self.feature_path(key) == path)
     }
 
+    /// The pool of this name, where there ever was one in this life.
+    pub(crate) fn pool_named(&self, key: &PoolKey) -> Option<&Pool> {
+        let index = self.pool_by_key.get(key)?;
+        Some(self.pool(*index))
+    }
+
     /// A lease as its record has it.
     pub(crate) fn record(&self, id: LeaseId) -> Option<LeaseRecord> {
         let entry = self.leases.get(&id)?;

@@ -4,9 +4,8 @@
 
 use usher_protocol::{
     documents::{lease::VerifiedLease, license::VerifiedLicense},
-    ids::{Commit, Epoch, LifeId, Nonce},
+    ids::{Commit, Epoch, LeaseId, LifeId, Nonce},
     limits::LEASE_MS_MAX,
-    names::LicenseId,
     refusal::{Refusal, RefusalCode},
     time::{BootMs, DurationMs},
     wire::Environment,
@@ -17,8 +16,10 @@ use crate::{
     engine::Engine,
     length,
     limits::DRAIN_RETRY_MS,
+    pool::PoolKey,
     record::{Borrowed, LeaseRecord, Record, Trouble, What},
     renew::ended,
+    share::ShareKey,
     step::{DAEMON, Step, no},
 };
 
@@ -99,7 +100,9 @@ impl Engine {
         is_lost && lease.not_after <= self.time.wall_for_leases(step.now)
     }
 
-    /// Takes in a lease that is out and that our store does not know; more may be out than there is.
+    /// Takes in a lease that is out and that our store does not know; more may be out than there is. Its age
+    /// is that of this moment: leases that our store has lost are shown in any order, and one that was
+    /// renewed meanwhile as the oldest known must not be overtaken by one that turns up later (L7).
     pub(crate) fn adopt(
         &mut self,
         step: &mut Step,
@@ -111,6 +114,9 @@ impl Engine {
             // Its checkout was answered anew since; that lease counts (L5).
             return Err(ended());
         }
+        let share_since = self
+            .share_joined(lease)
+            .unwrap_or_else(|| step.next_lease(self.life.epoch, self.head));
         let adopted = Box::new(LeaseRecord {
             waited_ms: DurationMs::ZERO,
             borrowed: lease.borrowed.then_some(Borrowed {
@@ -119,7 +125,7 @@ impl Engine {
                 written_off: false,
             }),
             grouping: lease.grouping,
-            share_since: lease.id,
+            share_since,
             overdraft_seats: 0,
             id: lease.id,
             root: lease.root,
@@ -145,6 +151,20 @@ impl Engine {
         }
         self.event(step, DAEMON, What::Adopted(adopted));
         Ok(())
+    }
+
+    /// The age of the share that a lease of ours belongs to, where others of it are known.
+    fn share_joined(&self, lease: &VerifiedLease) -> Option<LeaseId> {
+        let key = PoolKey {
+            root: lease.root,
+            license: lease.license.clone(),
+            environment: lease.environment,
+            feature: lease.feature.clone(),
+        };
+        let pool = self.state.pool_named(&key)?;
+        let share = ShareKey::of(lease.grouping, Some(lease.client), &lease.holder);
+        let standing = pool.share(share.as_ref())?.sum().standing?;
+        Some(standing.since)
     }
 
     /// Another daemon runs with our site key. Our own life, relayed, is no proof (L12).
@@ -238,9 +258,12 @@ impl Engine {
     }
 
     /// An administrator added this license, again or for the first time: it is the newest there is,
-    /// as far as anybody here can know.
-    pub(crate) fn note_newest(&mut self, license: &LicenseId) {
-        self.newest.insert(license.clone());
+    /// as far as anybody here can know. Leases that may be out are as long as it allows, or as long as
+    /// the one that it replaces did, which may have been the present one when they were lost.
+    pub(crate) fn note_newest(&mut self, license: &VerifiedLicense, replaced: Option<DurationMs>) {
+        let before = self.newest.get(&license.id).copied().max(replaced);
+        let longest = before.max(longest_lease(license)).unwrap_or_default();
+        self.newest.insert(license.id.clone(), longest);
     }
 
     /// Resumes a hold that ran out in this life, when a license comes whose leases may be out longer.
@@ -260,7 +283,7 @@ impl Engine {
 
     fn hold_length(&self) -> Option<DurationMs> {
         let licenses = self.state.licenses.values().map(AsRef::as_ref);
-        hold_length(licenses, |license| self.newest.contains(&license.id))
+        hold_length(licenses, |license| self.newest.get(&license.id).copied())
     }
 
     fn holding(&self, step: &Step) -> Box<Refusal> {
@@ -275,7 +298,13 @@ impl Engine {
             "all seats are held for {left} more, until leases the store may have lost are over"
         );
         let licenses = || self.state.licenses.values().map(AsRef::as_ref);
-        if hold_length(licenses(), |_| true) < self.hold_length() {
+        let named = |license: &VerifiedLicense| {
+            self.newest
+                .get(&license.id)
+                .copied()
+                .or_else(|| longest_lease(license))
+        };
+        if hold_length(licenses(), named) < self.hold_length() {
             detail.push_str("; less, once the newest licenses are added again (`usherd license add`), for a newer one with longer leases may be lost as well");
         }
         Box::new(Refusal::new(RefusalCode::Holding, detail).retry_after(left))
@@ -327,20 +356,23 @@ impl Engine {
 }
 
 /// How long all seats are held when leases of these licenses may be out unknown: the longest `D + G`;
-/// none without a license (L12). A license that may not be the newest of its id says nothing of how long
-/// leases are: with it that is the longest they can be. A test license is taken at its word (T8).
+/// none without a license (L12). Where nobody named the newest license of an id, with the longest lease that
+/// it and those before it allow, that is the longest there can be. A test license is taken at its word (T8).
 pub fn hold_length<'a>(
     licenses: impl Iterator<Item = &'a VerifiedLicense>,
-    is_newest: impl Fn(&VerifiedLicense) -> bool,
+    named: impl Fn(&VerifiedLicense) -> Option<DurationMs>,
 ) -> Option<DurationMs> {
-    let longest = |license: &VerifiedLicense| {
-        if license.environment == Environment::Live && !is_newest(license) {
-            return Some(LEASE_MS_MAX);
-        }
-        let features = license.features.iter();
-        features.map(|feature| feature.lease_ms_max).max()
+    let longest = |license: &VerifiedLicense| match license.environment {
+        Environment::Live => named(license).or(Some(LEASE_MS_MAX)),
+        Environment::Test => named(license).max(longest_lease(license)),
     };
     licenses
         .filter_map(|license| Some(length::held(longest(license)?, license.environment)))
         .max()
+}
+
+/// The longest lease that a license allows.
+pub fn longest_lease(license: &VerifiedLicense) -> Option<DurationMs> {
+    let features = license.features.iter();
+    features.map(|feature| feature.lease_ms_max).max()
 }

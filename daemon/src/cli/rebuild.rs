@@ -12,7 +12,7 @@ use std::{
 
 use usher_client::clock::Clock;
 use usher_engine::{
-    hold_length,
+    hold_length, longest_lease,
     record::{Record, What},
 };
 use usher_protocol::{documents::license::VerifiedLicense, ids::PublicKey, time::DurationMs};
@@ -163,8 +163,8 @@ impl Hold {
         let features = licenses.iter().flat_map(|license| &license.features);
         let borrows = features.map(|feature| feature.borrow_ms_max);
         Self {
-            length_ms: hold_length(licenses.iter().map(AsRef::as_ref), |_| false),
-            once_added_again: hold_length(licenses.iter().map(AsRef::as_ref), |_| true),
+            length_ms: hold_length(licenses.iter().map(AsRef::as_ref), |_| None),
+            once_added_again: hold_length(licenses.iter().map(AsRef::as_ref), longest_lease),
             borrow_ms: borrows.max().unwrap_or_default(),
         }
     }

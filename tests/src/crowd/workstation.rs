@@ -267,6 +267,8 @@ impl Workstation {
         use RefusalCode as No;
         let (tag, now) = (question.tag, Clock::new().boot().0);
         match &question.request {
+            // The write that failed may have reached the disk all the same: it is out, or it is not (L13).
+            Request::Checkout(_) | Request::Borrow(_) if code == No::StorageTrouble => false,
             Request::Checkout(_) | Request::Borrow(_) => {
                 self.book.note(|memory| memory.ended(tag, Stage::Refused));
                 let usual = [No::NoSeat, No::KeptAtHome, No::LeaseEnded, No::CoolingDown];

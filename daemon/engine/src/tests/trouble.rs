@@ -347,6 +347,59 @@ fn an_hour_at_most(id: &str, serial: u64) -> Arc<VerifiedLicense> {
     signed(&license(id, serial, vec![mesher]))
 }
 
+/// Two leases were lost, and a license with one seat is added before the older one is shown: the newer one was
+/// renewed by then as the only one known, and is not overtaken.
+#[test]
+fn l7_a_lost_lease_that_is_shown_late_overtakes_nobody() {
+    let (mut world, [older, newer]) = rolled_back(true, |world| {
+        [1, 2].map(|number| world.checkout(number + 9, number).unwrap().lease)
+    });
+    world.attach(11, &newer, 2, link(2, 3)).unwrap();
+    world.install(&solver(1, 2)).unwrap();
+    world.renew(11, &newer, 2, link(3, 4)).unwrap();
+    refused(
+        world.attach(10, &older, 1, link(1, 5)),
+        RefusalCode::Overcommitted,
+    );
+    world.renew(11, &newer, 2, link(4, 5)).unwrap();
+    // Nor after a restart.
+    world.restart();
+    refused(
+        world.attach(10, &older, 1, link(1, 5)),
+        RefusalCode::Overcommitted,
+    );
+    world.renew(11, &newer, 2, link(5, 6)).unwrap();
+    world.release(11, &newer, 2, link(6, 7)).unwrap();
+    world.attach(10, &older, 1, link(1, 5)).unwrap();
+}
+
+/// The copy's license gave leases of a day; the newest one, which is added again, leases of an hour. What
+/// was lent after the copy and before the newest license came may run for a day.
+#[test]
+fn l12_a_license_that_is_replaced_in_a_hold_still_says_how_long_leases_are() {
+    let mut world = World::new();
+    let mut longer = feature("solver", Some(1));
+    longer.lease_ms_max = DurationMs::hours(12);
+    world
+        .install(&signed(&license("acme-1", 2, vec![longer])))
+        .unwrap();
+    world.restart_as(Life {
+        epoch: Epoch(101),
+        hold_all: true,
+        head: world.engine.head(),
+        ..world.life
+    });
+    world.install(&solver(1, 3)).unwrap();
+    let refusal = refused(world.checkout(11, 5), RefusalCode::Holding);
+    let half_a_day = A_DAY / 2;
+    assert_eq!(refusal.retry_after_ms, Some(DurationMs(half_a_day)));
+    world.add_licenses_again();
+    world.run(half_a_day - 1);
+    refused(world.checkout(11, 5), RefusalCode::Holding);
+    world.run(1);
+    world.checkout(11, 5).unwrap();
+}
+
 /// The copy's license gave leases of an hour at most; the one that came after it, leases of a day. Nobody but
 /// the administrator can know of it.
 #[test]

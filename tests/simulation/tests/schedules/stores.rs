@@ -114,6 +114,53 @@ fn l12_a_copy_older_than_a_license_with_longer_leases_is_restored_without_its_lo
     }
 }
 
+/// A copy is restored without its log, and the newest license, which is added again, has shorter leases than the
+/// copy's: what was lent in between may run as long as the copy's allowed.
+#[test]
+fn l12_a_copy_older_than_a_license_with_shorter_leases_is_restored_without_its_log() {
+    let mut world = World::new(4, knobs(1, DurationMs::hours(8)));
+    let copy = world.backup().unwrap();
+    let away = held(&mut world, 0);
+    lose(&mut world, 0);
+    let shorter = Terms {
+        serial: 2,
+        ..terms(1, LEASE)
+    };
+    let ticket = world.install(&shorter);
+    assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+    world.restore(&copy, false);
+    assert!(comes(&mut world, LEASE, |it| it.life().is_some()));
+    let ticket = world.install(&shorter);
+    assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+    let heir = world.check_out(1, &waits());
+    inherits(&mut world, heir, away, DurationMs::hours(9));
+}
+
+/// A copy is restored without its log, and a license with fewer seats is added while seats are held. Of two
+/// leases that the store lost the newer one is shown first, and is renewed as the oldest that is known; the
+/// older one comes too late for the seat (L7).
+#[test]
+fn l12_a_license_with_fewer_seats_is_added_before_every_lost_lease_was_shown() {
+    let hours = DurationMs::hours(4);
+    let mut world = World::new(5, knobs(3, hours));
+    let copy = world.backup().unwrap();
+    let [older, newer] = [0, 1].map(|station| held(&mut world, station));
+    run(&mut world, DurationMs::minutes(1));
+    world.block(0, DurationMs::hours(3));
+    world.restore(&copy, false);
+    assert!(comes(&mut world, LEASE, |it| it.life().is_some()));
+    run(&mut world, DurationMs::hours(2));
+    let fewer = Terms {
+        serial: 2,
+        ..terms(1, hours)
+    };
+    let ticket = world.install(&fewer);
+    assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+    // The newer one is renewed under the smaller license, then the older one is shown.
+    run(&mut world, DurationMs::hours(8));
+    assert!(world.holds(newer) && !world.holds(older));
+}
+
 /// A license is replaced by a higher serial and removed; the old one, and the very one that was removed, are
 /// not taken again, not even by another life (T7).
 #[test]
