@@ -171,8 +171,20 @@ impl Beside {
         self.life.head = self.engine.head();
     }
 
+    /// What is no lease's is durable, also where a lease's change that waits was in its way. Nobody was told
+    /// of a lease that was not.
     pub(super) fn crash(&mut self) {
-        self.batch.clear();
+        for record in self.batch.extract_if(.., |it| is_lease(it)) {
+            let Record::PutLease(lease) = record else {
+                continue;
+            };
+            if !self.leases.contains_key(&lease.id) {
+                let memories = self.clients.iter_mut();
+                let told = memories.filter(|it| it.lease == Some(lease.id));
+                told.for_each(|it| it.lease = None);
+            }
+        }
+        self.commit();
     }
 
     pub(super) fn start(&mut self) {
@@ -230,7 +242,6 @@ impl Beside {
 
     /// Whether a lease's change waits for the disk.
     pub(super) fn is_dirty(&self) -> bool {
-        let is_lease = |it: &Record| matches!(it, Record::PutLease(_) | Record::DropLease(_));
         self.batch.iter().any(is_lease)
     }
 
@@ -319,6 +330,10 @@ impl Beside {
     fn keep(&mut self, kind: &str, record: Record) {
         self.rest.insert(kind.to_owned(), record);
     }
+}
+
+fn is_lease(record: &Record) -> bool {
+    matches!(record, Record::PutLease(_) | Record::DropLease(_))
 }
 
 fn begin(life: Life, loaded: Vec<Record>, now: Now) -> (Engine, Output) {
