@@ -123,6 +123,28 @@ pub const HTTP_IDLE_MS_MAX: DurationMs = DurationMs::seconds(30);
 /// A request that is not answered after this is given up.
 pub const HTTP_ANSWER_MS_MAX: DurationMs = DurationMs::seconds(30);
 
+/// Who is signed in to the dashboard at once; past that who was idle longest is signed out.
+pub const HTTP_SESSIONS_MAX: usize = 256;
+
+/// Who has not used the dashboard for so long is signed out.
+pub const HTTP_SESSION_IDLE_MS_MAX: DurationMs = DurationMs::hours(8);
+
+/// Leases on one page of the dashboard.
+pub const HTTP_LEASES_PER_PAGE: usize = 100;
+
+/// Leases that one search of the dashboard looks through.
+pub const HTTP_LEASES_SEARCHED_MAX: usize = 100_000;
+
+/// Pages of the dashboard that are kept fresh at once; a further one shows what was when it was opened.
+pub const HTTP_VIEWERS_MAX: usize = 64;
+
+/// Between two looks at the core for all of them together.
+pub const HTTP_NEWS_MS: DurationMs = DurationMs::seconds(1);
+
+/// A page to which nothing is news for so long is told at least that: well below [`HTTP_IDLE_MS_MAX`], by which time
+/// one that reads nothing is let go.
+pub const HTTP_NEWS_SILENCE_MS_MAX: DurationMs = DurationMs::seconds(10);
+
 /// How long a new token waits for the server to listen before it is told as it is.
 pub const HTTP_START_MS_MAX: DurationMs = DurationMs::seconds(5);
 

@@ -4,6 +4,7 @@
 //! decide what an administrator may do: the socket's mode does (0660, group `usherd`), and the engine.
 
 pub mod client;
+pub(crate) mod glance;
 mod peer;
 pub mod protocol;
 mod report;

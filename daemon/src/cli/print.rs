@@ -4,15 +4,14 @@
 
 use std::io::{self, BufWriter, Stdout, Write};
 
-use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
-use usher_client::clock::local_rfc3339;
-use usher_protocol::{time::WallMs, wire::Environment};
+use usher_protocol::wire::Environment;
 
 /// Words of a client, a vendor or another administrator: nothing in them may steer the terminal.
 pub(super) use usher_protocol::printable::printable as plain;
 
 use super::Failure;
+pub(super) use crate::admin::glance::until;
 
 /// Standard output, in pieces as large as they come.
 pub(super) struct Out(BufWriter<Stdout>);
@@ -160,27 +159,6 @@ pub(super) fn counted_as(count: u64, one: &str, more: &str) -> String {
     format!("{count} {word}")
 }
 
-/// The last day on which something holds, as its license writes it, for an end at 24:00 UTC (T7);
-/// another end is a moment, in local time.
-pub(super) fn until(expires: Option<WallMs>) -> String {
-    let Some(expires) = expires else {
-        return "never".to_owned();
-    };
-    match last_day(expires) {
-        Some(day) => day,
-        None => local_rfc3339(expires),
-    }
-}
-
-fn last_day(expires: WallMs) -> Option<String> {
-    if expires.0 == 0 || !expires.0.is_multiple_of(DAY_MS) {
-        return None;
-    }
-    let last = i64::try_from(expires.0 - 1).ok()?;
-    let moment = Timestamp::from_millisecond(last).ok()?;
-    Some(moment.to_zoned(TimeZone::UTC).date().to_string())
-}
-
 /// `live` or `test`.
 pub(super) const fn environment(environment: Environment) -> &'static str {
     match environment {
@@ -197,8 +175,6 @@ fn written(error: &io::Error) -> Failure {
         )),
     }
 }
-
-const DAY_MS: u64 = 86_400_000;
 
 #[cfg(test)]
 mod tests {
@@ -242,13 +218,6 @@ mod tests {
         a/b          0     0
         a/b          2     0
         ");
-    }
-
-    #[test]
-    fn a_day_that_ends_at_midnight_is_shown_as_that_day() {
-        assert_eq!(until(Some(WallMs(1_798_761_600_000))), "2026-12-31");
-        assert!(until(Some(WallMs(1_798_761_600_001))).starts_with("202"));
-        assert_eq!(until(None), "never");
     }
 
     #[test]

@@ -10,7 +10,10 @@ use super::{
     print::{self, counted, plain},
 };
 use crate::{
-    admin::protocol::{Answer, Ask, LicenseReport, PoolReport, StatusReport},
+    admin::{
+        glance,
+        protocol::{Answer, Ask, LicenseReport, StatusReport},
+    },
     config::Places,
 };
 
@@ -61,36 +64,15 @@ pub(super) fn run(args: &StatusArgs, places: &Places) -> Result<(), Failure> {
 
 impl Glance {
     fn new(status: StatusReport, licenses: Vec<LicenseReport>) -> Self {
-        let running = |pool: &&PoolReport| pool.expires.is_none_or(|end| status.license_time < end);
-        let lends = licenses
-            .iter()
-            .filter(|license| license.idle_because.is_none())
-            .any(|license| {
-                let mut pools = status.pools.iter().filter(running);
-                pools.any(|pool| pool.license == license.id)
-            });
         Self {
-            granting: status.stopped.is_empty() && lends,
+            granting: glance::is_granting(&status, &licenses),
             status,
             licenses,
         }
     }
 
     fn verdict(&self) -> String {
-        let status = &self.status;
-        if let Some(reason) = status.stopped.first() {
-            return format!("no seat is granted: {}", plain(reason));
-        }
-        if self.licenses.is_empty() {
-            return NO_LICENSE.to_owned();
-        }
-        if !self.granting {
-            return "no seat is granted: no license lends".to_owned();
-        }
-        match status.degraded.len() {
-            0 => "granting".to_owned(),
-            _ => "granting, degraded".to_owned(),
-        }
+        plain(&glance::verdict(&self.status, &self.licenses))
     }
 
     fn text(&self, now: WallMs) -> String {
@@ -149,8 +131,6 @@ impl Glance {
             .collect()
     }
 }
-
-const NO_LICENSE: &str = "no license: usherd request";
 
 #[cfg(test)]
 #[path = "status_tests.rs"]

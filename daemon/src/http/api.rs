@@ -101,21 +101,21 @@ pub(super) async fn denials(
 #[serde(rename_all = "kebab-case")]
 pub(super) struct DenialReport {
     /// When they became history: a minute after the last of them.
-    at: String,
+    pub(super) at: String,
     /// `vendor/feature`.
-    feature: String,
+    pub(super) feature: String,
     /// The client's own word.
-    user: String,
+    pub(super) user: String,
     /// The client's own word.
-    host: String,
+    pub(super) host: String,
     /// The refusal's stable name.
-    refusal: &'static str,
+    pub(super) refusal: &'static str,
     /// The refusal's stable number.
-    refusal_number: u16,
+    pub(super) refusal_number: u16,
     /// What it means.
-    meaning: &'static str,
+    pub(super) meaning: &'static str,
     /// How often.
-    count: u32,
+    pub(super) count: u32,
 }
 
 impl DenialReport {

@@ -41,6 +41,16 @@ pub(super) struct Door {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) IpAddr);
 
+/// Keeps a connection whose answer has no end: to be touched whenever its reader has taken a piece of it.
+#[derive(Debug, Clone)]
+pub(super) struct Alive(watch::Sender<bool>);
+
+impl Alive {
+    pub(super) fn touch(&self) {
+        self.0.send_modify(|_| {});
+    }
+}
+
 /// A connection's place; gone with it.
 struct Place {
     address: IpAddr,
@@ -121,6 +131,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, door: Door, place: Place) {
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         busy.send_replace(true);
         request.extensions_mut().insert(peer_known);
+        request.extensions_mut().insert(Alive(busy.clone()));
         let (answer, busy) = (router.call(request), busy.clone());
         async move {
             let answer = answer.await;

@@ -47,6 +47,11 @@ impl Failure {
         }
     }
 
+    /// Status and sentence, for who shows them in another form.
+    pub(super) fn told(&self) -> (StatusCode, &str) {
+        (self.status, &self.body.detail)
+    }
+
     /// The same, naming when asking again makes sense.
     pub(super) fn retry_after(mut self, length: DurationMs) -> Self {
         self.retry_after_ms = Some(length);

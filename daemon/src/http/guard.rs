@@ -50,18 +50,28 @@ pub(super) async fn stand(
     if let Err(failure) = admit(&shared, need, &mut request) {
         return failure.into_response();
     }
+    let answered = in_turn(&shared, next.run(request)).await;
+    answered.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// Runs what answers as soon as it is its turn.
+///
+/// # Errors
+/// There was too much to do.
+pub(super) async fn in_turn(
+    shared: &Shared,
+    answer: impl Future<Output = Response>,
+) -> Result<Response, Failure> {
     let answered = async {
         // Bounded: so many of the core's queue, and no more (A3).
         let _turn = shared.turns.acquire().await;
-        next.run(request).await
+        answer.await
     };
     let answered = tokio::time::timeout(limits::HTTP_ANSWER_MS_MAX.to_std(), answered);
-    answered.await.unwrap_or_else(|_| {
+    answered.await.map_err(|_| {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let detail = "usherd has too much to do to answer in time";
-        Failure::new(status, failure::UNAVAILABLE, detail)
-            .retry_after(limits::BUSY_RETRY_MS)
-            .into_response()
+        Failure::new(status, failure::UNAVAILABLE, detail).retry_after(limits::BUSY_RETRY_MS)
     })
 }
 
@@ -73,7 +83,7 @@ fn admit(shared: &Shared, need: Need, request: &mut Request) -> Result<(), Failu
         Need::Metrics if shared.config.metrics_open_on_localhost && here => return Ok(()),
         _ => {}
     }
-    let token = token(shared, request.headers(), peer)?;
+    let token = known(shared, bearer(request.headers()), peer)?;
     let needed = match need {
         Need::Scope(scope) => Some(scope),
         Need::Metrics => Some(Scope::Read),
@@ -92,9 +102,16 @@ fn admit(shared: &Shared, need: Need, request: &mut Request) -> Result<(), Failu
     Ok(())
 }
 
-fn token(shared: &Shared, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Token, Failure> {
+/// The token of a secret, if one was presented and is a token's. Bad ones are counted.
+///
+/// # Errors
+/// 401, or 429 where too many bad ones came from that address.
+pub(super) fn known(
+    shared: &Shared,
+    presented: Option<&str>,
+    peer: Option<IpAddr>,
+) -> Result<Token, Failure> {
     let now = Clock::new().now();
-    let presented = bearer(headers);
     match shared
         .admin
         .tokens

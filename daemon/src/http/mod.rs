@@ -1,4 +1,4 @@
-//! The HTTPS server: figures, lists and lease verbs for tools that do not speak QUIC.
+//! The HTTPS server: figures, lists and lease verbs for tools that do not speak QUIC, and the dashboard for people.
 //!
 //! It decides what a request may cost and whose token may ask what. It must not decide about seats: every question
 //! goes through the core's queue, as a client's or an administrator's does, and is answered after the commit (A2).
@@ -6,6 +6,7 @@
 
 mod api;
 mod connection;
+mod dashboard;
 mod failure;
 mod figures;
 mod guard;

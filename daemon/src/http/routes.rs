@@ -12,7 +12,7 @@ use axum::{
 };
 
 use super::{
-    api,
+    api, dashboard,
     failure::{self, Failure},
     guard::{self, Need},
     headers, lend, metrics, openapi,
@@ -139,6 +139,7 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         router = router.route(route.path, (route.handler)().route_layer(guard));
     }
     router
+        .merge(dashboard::router(shared))
         .fallback(|| async {
             Failure::not_found("there is nothing here; see /api/v1/openapi.json")
         })

@@ -16,6 +16,7 @@ use tokio::{
 
 use super::{
     connection::{self, Door},
+    dashboard::Dashboard,
     guard::BadTokens,
     ledger::Ledger,
     routes,
@@ -85,6 +86,7 @@ pub(super) struct Shared {
     /// See [`limits::HTTP_REQUESTS_MAX`].
     pub(super) turns: Semaphore,
     pub(super) ledger: Ledger,
+    pub(super) dashboard: Dashboard,
 }
 
 #[derive(Debug)]
@@ -146,6 +148,7 @@ impl Http {
             (None, HttpListen::Chosen(_)) => return,
         };
         let shared = Arc::new(Shared {
+            dashboard: Dashboard::new(&admin),
             admin,
             config: self.config.clone(),
             state_dir: self.state_dir.clone(),

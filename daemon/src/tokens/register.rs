@@ -135,6 +135,14 @@ impl Register {
         Ok(token.clone())
     }
 
+    /// The token with this id as it was made or rotated at `created`, if it has not ended: what was begun with a
+    /// secret ends with that secret.
+    pub fn standing(&self, id: &str, created: WallMs, now: WallMs) -> Option<Token> {
+        let tokens = self.tokens();
+        let token = tokens.iter().find(|it| it.id == id)?;
+        (token.created == created && now < token.expires).then(|| token.clone())
+    }
+
     /// Makes one; its secret is told here and nowhere else. Blocks until it is durable.
     ///
     /// # Errors

@@ -101,7 +101,7 @@ impl Served {
 }
 
 impl Said {
-    fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         // `100 Continue`, where curl asked for it.
         if head.starts_with("HTTP/1.1 100") {

@@ -10,6 +10,7 @@ mod admin_policy;
 mod admin_store;
 mod borrow;
 mod change;
+mod dashboard;
 mod demo;
 mod discovery;
 mod doctor;

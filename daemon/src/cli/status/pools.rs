@@ -1,18 +1,18 @@
 //! The pools in `usherd status`: each seat is counted in one column, so that a row adds up.
 
-use std::collections::HashMap;
-
 use usher_client::clock::WallMs;
-use usher_protocol::wire::Environment;
 
 use crate::{
-    admin::protocol::{PoolReport, ReservationReport},
+    admin::{
+        glance::IdleReserved,
+        protocol::{PoolReport, ReservationReport},
+    },
     cli::print::{Column, Table, plain, seats, until},
 };
 
 /// All pools; what no pool has of a kind has no column.
 pub(super) fn table(pools: &[PoolReport], license_time: WallMs) -> String {
-    let mut idle = Idle::default();
+    let mut idle = IdleReserved::default();
     let rows: Vec<_> = pools
         .iter()
         .map(|pool| row(pool, idle.take(pool), license_time))
@@ -36,20 +36,6 @@ pub(super) fn reservations(reservations: &[ReservationReport]) -> String {
         })
         .collect();
     Table::of(RESERVED, &rows)
-}
-
-/// Reserved seats that nobody uses are a feature's; each is shown in one of its pools, where one is free.
-#[derive(Default)]
-struct Idle<'a>(HashMap<(&'a str, Environment), u32>);
-
-impl<'a> Idle<'a> {
-    fn take(&mut self, pool: &'a PoolReport) -> u32 {
-        let feature = (pool.feature.as_str(), pool.environment);
-        let left = self.0.entry(feature).or_insert(pool.reserved_idle);
-        let here = (*left).min(pool.free.unwrap_or(u32::MAX));
-        *left -= here;
-        here
-    }
 }
 
 fn row(pool: &PoolReport, reserved: u32, license_time: WallMs) -> [String; 14] {
