@@ -1,6 +1,8 @@
 //! What a program can say of itself on paper: manual pages and shell completions, made of its own command
 //! line, so that they cannot say anything else than it does. Must not decide any of its words.
 
+mod reference;
+
 use std::{
     fs,
     io::{self, Write},
@@ -25,6 +27,9 @@ pub enum Pages {
         /// Where to; made if it is not there
         directory: PathBuf,
     },
+    /// Print the whole command line as one Markdown page; the book has it
+    #[command(hide = true)]
+    Reference,
 }
 
 /// The part of the manual that a program belongs to, as in `man 8 usherd`.
@@ -45,6 +50,10 @@ impl Pages {
         match self {
             Self::Completions { shell } => completions(program, *shell, &mut io::stdout()),
             Self::Manual { directory } => manual(program, section, directory),
+            Self::Reference => {
+                let page = reference::page(program);
+                io::stdout().write_all(page.as_bytes())
+            }
         }
     }
 }

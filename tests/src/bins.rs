@@ -60,6 +60,8 @@ fn build(directory: &Path) {
         .current_dir(workspace());
     cargo.arg("--target-dir").arg(directory.parent().unwrap());
     cargo.args(PROGRAMS.iter().flat_map(|program| ["--bin", program]));
+    // What the vendor's tutorial shows; in `examples` beside the programs.
+    cargo.args(["--example", "mesher"]);
     if directory.ends_with("release") {
         cargo.arg("--release");
     }
