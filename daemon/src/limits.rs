@@ -2,7 +2,7 @@
 //!
 //! Past a bound a client gets a refusal that names when to ask again, never a stall or an abort.
 
-use usher_protocol::time::DurationMs;
+use usher_protocol::{limits::LICENSE_BYTES_MAX, time::DurationMs};
 
 /// Inputs that wait for the core; a further one is refused `busy` at once.
 pub const QUEUE_LENGTH_MAX: usize = 8192;
@@ -110,6 +110,9 @@ pub const HTTP_REQUESTS_MAX: usize = 16;
 
 /// Longest body of a request, in bytes.
 pub const HTTP_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest body of the request that installs a license, in bytes: the longest license, its line ends escaped.
+pub const HTTP_LICENSE_BYTES_MAX: usize = 2 * LICENSE_BYTES_MAX;
 
 /// Longest head of a request, in bytes.
 pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;

@@ -15,10 +15,11 @@ use axum::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use usher_protocol::{ids::LeaseId, time::DurationMs};
 
-use super::{failure::Failure, server::Shared};
+use super::{failure::Failure, numbers, server::Shared};
 use crate::{
     admin::protocol::{Answer, Ask, LicenseReport, PoolReport, StatusReport},
     core::Denial,
+    limits,
     tokens::Token,
 };
 
@@ -46,9 +47,13 @@ pub(super) async fn leases(
 ) -> Result<Response, Failure> {
     let Query(page) = page.map_err(|error| Failure::bad_request(error.body_text()))?;
     let after = page.after.map(|id| id.parse()).transpose();
+    if page.count.is_some_and(|it| !(1..=COUNT_MAX).contains(&it)) {
+        let detail = format!("`count`: expected 1 to {COUNT_MAX}");
+        return Err(Failure::bad_request(detail));
+    }
     let ask = Ask::Leases {
         after: after.map_err(|_| Failure::bad_request("`after`: expected a lease's id"))?,
-        count_max: page.count.unwrap_or(usize::MAX),
+        count_max: page.count.unwrap_or(COUNT_MAX),
     };
     match shared.admin.answer(&actor(&token), ask).await {
         Answer::Leases(leases) => Ok(Json(leases).into_response()),
@@ -145,7 +150,7 @@ pub(super) async fn evict(
     let evict: Evict = parse(body)?;
     let ask = Ask::Evict {
         lease: lease_id(&lease)?,
-        reason: evict.reason,
+        reason: reason(evict.reason)?,
         cool_down_ms: evict.cool_down_ms,
     };
     match shared.admin.answer(&actor(&token), ask).await {
@@ -161,6 +166,7 @@ struct Evict {
     /// For the holder and the usage log.
     reason: String,
     /// How long its holder may not have the feature again.
+    #[serde(default, deserialize_with = "numbers::length")]
     cool_down_ms: Option<DurationMs>,
 }
 
@@ -194,11 +200,21 @@ pub(super) async fn licenses_for(
     }
 }
 
+/// A reason as others may see it in their terminals.
+pub(super) fn reason(text: String) -> Result<String, Failure> {
+    let is_fit = !text.is_empty() && !text.chars().any(char::is_control);
+    let expected = || Failure::bad_request("`reason`: expected words, and no control characters");
+    is_fit.then_some(text).ok_or_else(expected)
+}
+
 /// A lease's id out of a path.
 pub(super) fn lease_id(text: &str) -> Result<LeaseId, Failure> {
     text.parse()
         .map_err(|_| Failure::lease_invalid("no lease has such an id"))
 }
+
+/// Leases in one answer.
+pub(super) const COUNT_MAX: usize = limits::ADMIN_LEASES_PER_PAGE_MAX;
 
 /// A request's body, if it is not too long.
 pub(super) type Received = Result<Bytes, BytesRejection>;

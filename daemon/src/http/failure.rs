@@ -68,6 +68,11 @@ impl Failure {
         Self::new(status, BAD_REQUEST, detail)
     }
 
+    /// What was asked is understood, and is not to be had.
+    pub(super) fn said_no(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, REFUSED, detail)
+    }
+
     /// There is no such thing.
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, NOT_FOUND, detail)

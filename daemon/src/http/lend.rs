@@ -34,6 +34,7 @@ use super::{
     connection::Peer,
     failure::{self, Failure},
     ledger::{self, SharedBook},
+    numbers,
     server::Shared,
 };
 use crate::tokens::{Scope, SeatBound, Token};
@@ -48,20 +49,21 @@ struct Obtain {
     nonce: String,
     /// The first link of the renewal chain (T6).
     link: String,
-    #[serde(default = "one")]
+    #[serde(default = "one", deserialize_with = "numbers::count")]
     seats: u32,
     version: Option<String>,
+    #[serde(default, deserialize_with = "numbers::length")]
     length_ms: Option<DurationMs>,
     #[serde(default = "live")]
     environment: Environment,
     /// Who and where, in the tool's own words; the token's name and the address unless it says so.
     user: Option<String>,
     host: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "numbers::count")]
     process: u32,
 }
 
-/// `POST /api/v1/leases/{lease}/renew` and `…/release`
+/// `POST /api/v1/leases/{lease}/renew`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Step {
@@ -71,9 +73,19 @@ struct Step {
     previous: String,
     /// A fresh link, kept the same across retries.
     next: String,
+    #[serde(default, deserialize_with = "numbers::length")]
     length_ms: Option<DurationMs>,
     /// The signed lease, where usherd asks for it: it may know more than the store (L12).
     document: Option<Document>,
+}
+
+/// `POST /api/v1/leases/{lease}/release`: as in [`Step`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Back {
+    nonce: String,
+    previous: String,
+    next: String,
 }
 
 /// The signed lease; [`VerifiedLease`] reads it.
@@ -185,8 +197,8 @@ pub(super) async fn release(
     body: Received,
 ) -> Result<Json<super::api::Done>, Failure> {
     let tool = Tool::new(shared, token, address)?;
-    let (lease, step) = (lease_id(&lease)?, parse(body)?);
-    let released = tool.whole(move |tool| async move { tool.release(lease, step).await });
+    let (lease, back) = (lease_id(&lease)?, parse(body)?);
+    let released = tool.whole(move |tool| async move { tool.release(lease, back).await });
     released.await?;
     Ok(Json(super::api::Done { done: true }))
 }
@@ -312,7 +324,10 @@ impl Tool {
             return Err(Failure::lease_released());
         }
         let now = Clock::new().boot();
-        let (nonce, link) = (step.nonce.parse().map_err(bad("nonce"))?, step.link()?);
+        let (nonce, link) = (
+            step.nonce.parse().map_err(bad("nonce"))?,
+            link(&step.previous, &step.next)?,
+        );
         let renew = Renew {
             lease: id,
             nonce,
@@ -335,7 +350,7 @@ impl Tool {
         self.granted(&promise, feature)
     }
 
-    async fn release(&self, id: LeaseId, step: Step) -> Result<(), Failure> {
+    async fn release(&self, id: LeaseId, back: Back) -> Result<(), Failure> {
         let book = self.book().await?;
         let mut book = book.lock().await;
         if book.was_released(id) {
@@ -344,8 +359,8 @@ impl Tool {
         }
         let release = Release {
             lease: id,
-            nonce: step.nonce.parse().map_err(bad("nonce"))?,
-            link: step.link()?,
+            nonce: back.nonce.parse().map_err(bad("nonce"))?,
+            link: link(&back.previous, &back.next)?,
         };
         match self.ask(NO_ROOT, ClientAsk::Release(release)).await {
             Answer::Released => {
@@ -503,13 +518,11 @@ impl Tool {
     }
 }
 
-impl Step {
-    fn link(&self) -> Result<Link, Failure> {
-        Ok(Link {
-            previous: self.previous.parse().map_err(bad("previous"))?,
-            next: self.next.parse().map_err(bad("next"))?,
-        })
-    }
+fn link(previous: &str, next: &str) -> Result<Link, Failure> {
+    Ok(Link {
+        previous: previous.parse().map_err(bad("previous"))?,
+        next: next.parse().map_err(bad("next"))?,
+    })
 }
 
 /// A license that counts by host knows hosts by their keys, and a token is shown from anywhere: all its hosts would

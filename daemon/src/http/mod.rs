@@ -4,6 +4,7 @@
 //! goes through the core's queue, as a client's or an administrator's does, and is answered after the commit (A2).
 //! Without a token it does not even listen, and unless somebody says otherwise it listens on this machine alone.
 
+mod administer;
 mod api;
 mod connection;
 mod dashboard;
@@ -14,6 +15,7 @@ mod headers;
 mod ledger;
 mod lend;
 mod metrics;
+mod numbers;
 mod openapi;
 mod routes;
 mod server;

@@ -4,11 +4,13 @@
 use axum::Json;
 use serde_json::{Map, Value, json};
 
-use usher_protocol::limits::{
-    BORROW_MS_MAX, HOLDER_BYTES_MAX, SEATS_PER_CHECKOUT_MAX, TEXT_BYTES_MAX,
+use usher_protocol::{
+    limits::{BORROW_MS_MAX, HOLDER_BYTES_MAX, SEATS_PER_CHECKOUT_MAX},
+    time::DurationMs,
 };
 
 use super::{
+    api::COUNT_MAX,
     failure::CODES,
     guard::Need,
     routes::{ROUTES, Route},
@@ -50,18 +52,22 @@ fn operation(route: &Route) -> Value {
         .iter()
         .map(|(name, of)| json!({"name": name, "in": "query", "schema": kind(of)}))
         .collect();
-    if route.path.contains("{lease}") {
-        parameters.push(
-            json!({"name": "lease", "in": "path", "required": true, "schema": kind("lease")}),
-        );
+    for name in ["lease", "token"] {
+        if route.path.contains(&format!("{{{name}}}")) {
+            let of = kind(name);
+            parameters.push(json!({"name": name, "in": "path", "required": true, "schema": of}));
+        }
+    }
+    let yes = json!({"description": route.summary, "content": content(route.answer)});
+    let mut responses = Map::from_iter([(route.status.to_string(), yes)]);
+    for (status, meaning) in NOES.iter().filter(|(status, _)| may_say(route, *status)) {
+        let no = json!({"description": meaning, "content": content("Failure")});
+        responses.insert(status.to_string(), no);
     }
     let mut operation = json!({
         "summary": route.summary,
         "parameters": parameters,
-        "responses": {
-            route.status.to_string(): {"description": route.summary, "content": content(route.answer)},
-            "default": {"description": "No, and why", "content": content("Failure")},
-        },
+        "responses": responses,
     });
     if let Some(body) = route.body {
         operation["requestBody"] = json!({"required": true, "content": content(body)});
@@ -70,6 +76,22 @@ fn operation(route: &Route) -> Value {
         operation["security"] = json!([{"token": []}]);
     }
     operation
+}
+
+/// Which of [`NOES`] a route may answer with.
+fn may_say(route: &Route, status: u16) -> bool {
+    let is_change = route.method != "get";
+    let is_of_a_lease = route.path.contains("{lease}");
+    match status {
+        400 => is_change || is_of_a_lease || !route.query.is_empty(),
+        401 | 429 => route.need != Need::Nothing,
+        403 => !matches!(route.need, Need::Nothing | Need::AnyToken),
+        404 => is_change || is_of_a_lease,
+        409 => is_change,
+        410 => is_of_a_lease,
+        413 => route.body.is_some(),
+        _ => true,
+    }
 }
 
 fn content(answer: &str) -> Value {
@@ -113,11 +135,18 @@ fn kind(word: &str) -> Value {
         "scope" => json!({"type": "string", "enum": ["lease", "read", "operate", "admin"]}),
         "hex" => json!({"type": "string", "pattern": "^[0-9a-f]{32}$"}),
         "lease" => json!({"type": "string", "pattern": "^[0-9a-f]{1,16}-[0-9a-f]{1,16}$"}),
+        "token" => json!({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}),
         "version" => json!({"type": "string", "pattern": r"^\d{1,9}(\.\d{1,9}){0,3}$"}),
-        "base64" => json!({"type": "string", "pattern": "^[A-Za-z0-9+/]*={0,2}$"}),
+        "base64" => {
+            json!({"type": "string", "pattern": "^([A-Za-z0-9+/]{4})+([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"})
+        }
+        "signature" => json!({"type": "string", "pattern": "^[A-Za-z0-9+/]{86}==$"}),
+        "fingerprint" => json!({"type": "string", "pattern": "^[0-9a-f]{64}$"}),
         // At most so many bytes, which a schema cannot say.
         "word" => words(HOLDER_BYTES_MAX),
-        "text" => words(TEXT_BYTES_MAX),
+        "reason" => words(REASON_BYTES_MAX),
+        "page" => whole(1, COUNT_MAX as u64),
+        "pause" => whole(0, COOL_DOWN_MS_MAX.0),
         "seats" => whole(1, u64::from(SEATS_PER_CHECKOUT_MAX)),
         "length" => whole(1, BORROW_MS_MAX.0),
         "byte" => whole(0, u8::MAX.into()),
@@ -140,9 +169,33 @@ fn words(bytes_max: usize) -> Value {
     json!({"type": "string", "minLength": 1, "maxLength": bytes_max, "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$"})
 }
 
+/// What a "no" means by its status; its body says more.
+const NOES: [(u16, &str); 10] = [
+    (400, "The request makes no sense"),
+    (
+        401,
+        "No token, or none that is known, or one that has ended",
+    ),
+    (403, "The token may not do this, or a rule says no"),
+    (404, "There is no such thing, or it is not this token's"),
+    (409, "No seat, the token's bound, or a lease that is not so"),
+    (410, "The lease is over"),
+    (413, "The body is too long"),
+    (429, "Too many bad tokens came from this address"),
+    (500, "A fault of usherd"),
+    (
+        503,
+        "Busy, stopping, holding or in trouble; Retry-After says when to come back",
+    ),
+];
+
+/// As the engine bounds them; a test asks it.
+const REASON_BYTES_MAX: usize = 256;
+const COOL_DOWN_MS_MAX: DurationMs = DurationMs::hours(24);
+
 /// Every shape, and its fields: a `?` ends the name of one that may be left out.
 #[rustfmt::skip] // One shape, one paragraph.
-const SHAPES: [(&str, &[(&str, &str)]); 22] = [
+const SHAPES: [(&str, &[(&str, &str)]); 30] = [
     ("Failure", &[("error", "code"), ("detail", "string"), ("refusal?", "Refusal")]),
     ("Refusal", &[
         ("refusal", "string"), ("refusal-number", "integer"), ("detail", "string"), ("rule", "Rule|null"),
@@ -195,7 +248,19 @@ const SHAPES: [(&str, &[(&str, &str)]); 22] = [
         ("feature", "string"), ("version", "string|null"), ("seats", "integer|null"), ("starts", "time"),
         ("expires", "time|null"),
     ]),
-    ("Evict", &[("reason", "text"), ("cool-down-ms?", "integer|null")]),
+    ("Evict", &[("reason", "reason"), ("cool-down-ms?", "pause|null")]),
+    ("Suspend", &[("what", "string"), ("reason", "reason")]),
+    ("Resume", &[("what", "string")]),
+    ("Suspension", &[("what", "string")]),
+    ("Install", &[("text", "string"), ("root?", "fingerprint|null")]),
+    ("Reloaded", &[
+        ("file", "string|null"), ("restart-needed-by", "[string]"), ("policy-file", "string"), ("policy", "string"),
+    ]),
+    ("Token", &[
+        ("id", "string"), ("name", "string"), ("scope", "scope"), ("created", "time"), ("expires", "time"),
+        ("client", "string|null"), ("seats", "[Bound]"),
+    ]),
+    ("Bound", &[("feature", "string"), ("seats", "integer")]),
     ("Done", &[("done", "boolean")]),
     ("Key", &[
         ("id", "string"), ("name", "string"), ("scope", "scope"), ("created", "time"), ("expires", "time"),
@@ -211,7 +276,8 @@ const SHAPES: [(&str, &[(&str, &str)]); 22] = [
         ("nonce", "hex"), ("previous", "hex"), ("next", "hex"), ("length-ms?", "length|null"),
         ("document?", "Document|null"),
     ]),
-    ("Document", &[("body", "base64"), ("signature", "base64")]),
+    ("Back", &[("nonce", "hex"), ("previous", "hex"), ("next", "hex")]),
+    ("Document", &[("body", "base64"), ("signature", "signature")]),
     ("Granted", &[
         ("lease", "string"), ("feature", "string"), ("seats", "integer"), ("environment", "environment"),
         ("license", "string"), ("length-ms", "integer"), ("renew-after-ms", "integer"), ("not-after", "time"),
@@ -240,6 +306,18 @@ mod tests {
             .collect();
         let shapes: BTreeSet<&str> = SHAPES.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, shapes);
+    }
+
+    #[test]
+    fn every_status_of_a_no_is_somewhere_in_the_document() {
+        let document = made().to_string();
+        for code in 400..=599u16 {
+            let is_said = NOES.iter().any(|(status, _)| *status == code);
+            // Only where there is no such route or verb, which the document cannot name.
+            let is_left_out = code == 405;
+            let stands = document.contains(&format!("\"{code}\":"));
+            assert_eq!(is_said && !is_left_out, stands, "{code}");
+        }
     }
 
     #[test]

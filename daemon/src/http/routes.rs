@@ -12,7 +12,7 @@ use axum::{
 };
 
 use super::{
-    api, dashboard,
+    administer, api, dashboard,
     failure::{self, Failure},
     guard::{self, Need},
     headers, lend, metrics, openapi,
@@ -37,7 +37,7 @@ pub(super) struct Route {
 }
 
 /// All of them, as they stand in docs/http.md.
-pub(super) const ROUTES: [Route; 15] = [
+pub(super) const ROUTES: [Route; 21] = [
     Route {
         summary: "This document",
         answer: "object",
@@ -63,7 +63,7 @@ pub(super) const ROUTES: [Route; 15] = [
     },
     Route {
         summary: "Leases in order of their ids, a page at a time",
-        query: &[("after", "lease"), ("count", "integer")],
+        query: &[("after", "lease"), ("count", "page")],
         answer: "[Lease]",
         ..read("/api/v1/leases", READ, || get(api::leases))
     },
@@ -87,6 +87,44 @@ pub(super) const ROUTES: [Route; 15] = [
         body: Some("Evict"),
         answer: "Done",
         ..verb("/api/v1/leases/{lease}/evict", OPERATE, || post(api::evict))
+    },
+    Route {
+        summary: "Lend nothing of a feature or license for now",
+        body: Some("Suspend"),
+        answer: "Suspension",
+        ..verb("/api/v1/suspend", ADMIN, || post(administer::suspend))
+    },
+    Route {
+        summary: "Lend a suspended feature or license again",
+        body: Some("Resume"),
+        answer: "Suspension",
+        ..verb("/api/v1/resume", ADMIN, || post(administer::resume))
+    },
+    Route {
+        summary: "Read configuration and policy anew",
+        answer: "Reloaded",
+        ..verb("/api/v1/reload", ADMIN, || post(administer::reload))
+    },
+    Route {
+        summary: "Install a license, or replace it by a higher serial",
+        body: Some("Install"),
+        answer: "License",
+        ..verb("/api/v1/licenses", ADMIN, || {
+            let limit = DefaultBodyLimit::max(limits::HTTP_LICENSE_BYTES_MAX);
+            post(administer::install).layer(limit)
+        })
+    },
+    Route {
+        summary: "What tokens there are",
+        answer: "[Token]",
+        ..read("/api/v1/tokens", ADMIN, || get(administer::tokens))
+    },
+    Route {
+        summary: "End a token at once",
+        answer: "Done",
+        ..verb("/api/v1/tokens/{token}/revoke", ADMIN, || {
+            post(administer::revoke)
+        })
     },
     Route {
         summary: "What this token is, may have out and has",
@@ -122,7 +160,7 @@ pub(super) const ROUTES: [Route; 15] = [
     },
     Route {
         summary: "Release a lease; repeating it is harmless",
-        body: Some("Step"),
+        body: Some("Back"),
         answer: "Done",
         ..verb("/api/v1/leases/{lease}/release", LEASE, || {
             post(lend::release)
@@ -179,6 +217,7 @@ const fn verb(path: &'static str, need: Need, handler: fn() -> MethodRouter<Arc<
 
 const READ: Need = Need::Scope(Scope::Read);
 const OPERATE: Need = Need::Scope(Scope::Operate);
+const ADMIN: Need = Need::Scope(Scope::Admin);
 const LEASE: Need = Need::Scope(Scope::Lease);
 
 #[cfg(test)]

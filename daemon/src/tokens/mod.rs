@@ -25,7 +25,7 @@ pub enum Scope {
     Read,
     /// Take leases back.
     Operate,
-    /// Whatever else an administrator may do there.
+    /// Suspend, resume, reload, install licenses, list and revoke tokens.
     Admin,
 }
 

@@ -37,6 +37,7 @@ pages! {
     tutorial_air_gap: "docs/tutorials/air-gap.md",
     tutorial_vendor: "docs/tutorials/vendor.md",
     coming_from: "docs/coming-from.md",
+    dashboard: "docs/dashboard.md",
     existing_tools: "docs/existing-tools.md",
     http: "docs/http.md",
     policy: "docs/policy.md",

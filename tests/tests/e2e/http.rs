@@ -257,7 +257,7 @@ fn what_is_answered_has_the_shapes_of_the_document() {
     fits(&granted.json(), "post", "/api/v1/leases", "201");
     let refused = served.post(&lease, "/api/v1/leases", &obtain("02"));
     assert_eq!(refused.no(), (409, "LEASE_LIMIT_REACHED".to_owned()));
-    fits(&refused.json(), "post", "/api/v1/leases", "default");
+    fits(&refused.json(), "post", "/api/v1/leases", "409");
     let id = granted.json()["lease"].as_str().unwrap().to_owned();
     let one = served.get(&lease, &format!("/api/v1/leases/{id}")).json();
     fits(&one, "get", "/api/v1/leases/{lease}", "200");
@@ -267,6 +267,13 @@ fn what_is_answered_has_the_shapes_of_the_document() {
         "/api/v1/key",
         "200",
     );
+    let admin = served.token(&["--scope", "admin"]);
+    let tokens = served.get(&admin, "/api/v1/tokens").json();
+    fits(&tokens, "get", "/api/v1/tokens", "200");
+    let reloaded = served
+        .ask(Some(&admin), "POST", "/api/v1/reload", None)
+        .json();
+    fits(&reloaded, "post", "/api/v1/reload", "200");
     for path in [
         "status", "features", "leases", "queue", "licenses", "denials",
     ] {

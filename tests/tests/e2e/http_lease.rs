@@ -231,3 +231,48 @@ fn what_is_counted_by_host_is_not_lent_to_a_token() {
     assert_eq!(said.no(), no(403, "SCOPE_TOO_SMALL"));
     assert_eq!(seats_out(&served), 0);
 }
+
+#[test]
+fn what_the_document_lets_through_is_read_and_the_rest_is_refused() {
+    let served = Served::new();
+    let operate = served.token(&["--scope", "operate"]);
+    let lease = served.token(&["--scope", "lease", "--feature", "acme/solver:2"]);
+    let mut wish = obtain("01");
+    // JSON Schema knows no difference between 4171 and 4171.0.
+    (wish["length-ms"], wish["seats"]) = (json!(4171.0), json!(1.0));
+    let granted = served.post(&lease, "/api/v1/leases", &wish);
+    assert_eq!(
+        (granted.status, &granted.json()["length-ms"]),
+        (201, &json!(4171))
+    );
+    wish = obtain("02");
+    wish["length-ms"] = json!(0);
+    let bad = no(400, "BAD_REQUEST");
+    assert_eq!(served.post(&lease, "/api/v1/leases", &wish).no(), bad);
+    for count in ["0", "1001", "x"] {
+        let path = format!("/api/v1/leases?count={count}");
+        assert_eq!(served.get(&operate, &path).no(), bad, "{count}");
+    }
+    assert_eq!(
+        served.get(&operate, "/api/v1/leases?count=1000").status,
+        200
+    );
+    let id = granted.json()["lease"].as_str().unwrap().to_owned();
+    let evict = format!("/api/v1/leases/{id}/evict");
+    for reason in ["", "a\u{7}b", &"x".repeat(257)] {
+        let why = json!({"reason": reason});
+        assert_eq!(served.post(&operate, &evict, &why).no(), bad, "{reason:?}");
+    }
+    for pause in [json!(86_400_001), json!(0.5)] {
+        let why = json!({"reason": "x", "cool-down-ms": pause});
+        assert_eq!(served.post(&operate, &evict, &why).no(), bad, "{pause}");
+    }
+    let mut empty = step("a0", "a1");
+    empty["document"] = json!({"body": "", "signature": ""});
+    assert_eq!(
+        served.post(&lease, &renewal(&granted.json()), &empty).no(),
+        bad
+    );
+    let longest = json!({"reason": "x".repeat(256), "cool-down-ms": 86_400_000.0});
+    assert_eq!(served.post(&operate, &evict, &longest).status, 200);
+}

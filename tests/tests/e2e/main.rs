@@ -23,6 +23,7 @@ mod hostile_rogue;
 mod hostile_tls;
 mod hostile_wire;
 mod http;
+mod http_admin;
 mod http_ground;
 mod http_lease;
 mod http_prometheus;

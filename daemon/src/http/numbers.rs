@@ -1,0 +1,93 @@
+//! Whole numbers in a body as JSON Schema has them, for which `5` and `5.0` are one: what the OpenAPI document lets
+//! through is read. Decides no bounds but those of the types.
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Unexpected, Visitor},
+};
+use usher_protocol::time::DurationMs;
+
+/// A count.
+pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let Whole(number) = Whole::deserialize(from)?;
+    let unexpected = Unexpected::Unsigned(number);
+    u32::try_from(number).map_err(|_| D::Error::invalid_value(unexpected, &"a smaller number"))
+}
+
+/// A length in milliseconds, or null.
+pub(super) fn length<'de, D>(from: D) -> Result<Option<DurationMs>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let length = Option::<Whole>::deserialize(from)?;
+    Ok(length.map(|Whole(number)| DurationMs(number)))
+}
+
+struct Whole(u64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Numbers)
+    }
+}
+
+struct Numbers;
+
+impl Visitor<'_> for Numbers {
+    type Value = Whole;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a whole number")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Whole, E> {
+        Ok(Whole(number))
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole, not negative and below 2^53: the number itself"
+    )]
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Whole, E> {
+        if number.fract() == 0.0 && (0.0..EXACT).contains(&number) {
+            return Ok(Whole(number as u64));
+        }
+        Err(E::invalid_value(Unexpected::Float(number), &self))
+    }
+}
+
+/// 2⁵³: from here on floating numbers skip whole ones.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Body {
+        #[serde(deserialize_with = "count")]
+        seats: u32,
+        #[serde(default, deserialize_with = "length")]
+        length: Option<DurationMs>,
+    }
+
+    fn read(text: &str) -> Option<(u32, Option<u64>)> {
+        let body: Option<Body> = serde_json::from_str(text).ok();
+        body.map(|it| (it.seats, it.length.map(|it| it.0)))
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_as_a_fraction_and_nothing_else() {
+        assert_eq!(read(r#"{"seats": 2}"#), Some((2, None)));
+        let written = r#"{"seats": 2.0, "length": 4171.0}"#;
+        assert_eq!(read(written), Some((2, Some(4171))));
+        assert_eq!(
+            read(r#"{"seats": 1e3, "length": null}"#),
+            Some((1000, None))
+        );
+        for bad in ["2.5", "-1", "-1.0", "1e300", "\"2\"", "true", "4294967296"] {
+            assert_eq!(read(&format!("{{\"seats\": {bad}}}")), None, "{bad}");
+        }
+    }
+}
