@@ -36,6 +36,9 @@ use usher_protocol::{
 /// The environment variable that names a server, or several with commas.
 pub const SERVER_VARIABLE: &str = "USHER_SERVER";
 
+/// The environment variable that names the domain under which the DNS is asked.
+pub const DOMAIN_VARIABLE: &str = "USHER_DOMAIN";
+
 /// A client of one vendor's servers. Cheap to clone; its seats live on without it.
 ///
 /// It runs on a thread of its own, so that it needs no particular runtime of the caller, finds its
@@ -161,6 +164,7 @@ pub struct Builder {
     root: PublicKey,
     environment: Environment,
     servers: Vec<String>,
+    domain: Option<String>,
     discovery: Option<bool>,
     surroundings: bool,
     paths: Option<Paths>,
@@ -176,6 +180,7 @@ impl Builder {
             root,
             environment: Environment::Live,
             servers: Vec::new(),
+            domain: None,
             discovery: None,
             surroundings: true,
             paths: None,
@@ -189,6 +194,14 @@ impl Builder {
     #[must_use]
     pub fn server(mut self, address: impl Into<String>) -> Self {
         self.servers.push(address.into());
+        self
+    }
+
+    /// The domain under which the DNS is asked for servers (`_usher._udp.DOMAIN`), where none is named and the last
+    /// good one does not answer; without this call `USHER_DOMAIN` and the configuration file decide.
+    #[must_use]
+    pub fn domain(mut self, domain: impl Into<String>) -> Self {
+        self.domain = Some(domain.into());
         self
     }
 
@@ -206,7 +219,7 @@ impl Builder {
         self
     }
 
-    /// Ignores `USHER_SERVER` and the configuration files.
+    /// Ignores `USHER_SERVER`, `USHER_DOMAIN` and the configuration files.
     #[must_use]
     pub fn ignore_surroundings(mut self) -> Self {
         self.surroundings = false;
@@ -296,16 +309,22 @@ impl Builder {
         } else {
             Config::default()
         };
-        let variable = std::env::var_os(SERVER_VARIABLE).filter(|_| self.surroundings);
+        // What is not Unicode is no address, and the message will say so.
+        let variable = |name: &str| {
+            let text = std::env::var_os(name).filter(|_| self.surroundings);
+            text.map(|text| text.to_string_lossy().into_owned())
+        };
         Ok(Setup {
             root: self.root,
             environment: self.environment,
             key,
             paths,
+            variable: variable(SERVER_VARIABLE),
+            domain_variable: variable(DOMAIN_VARIABLE),
             explicit: self.servers,
-            // What is not Unicode is no address, and the message will say so.
-            variable: variable.map(|text| text.to_string_lossy().into_owned()),
+            domain: self.domain,
             configuration: config.server,
+            domain_configuration: config.domain,
             mdns: self.discovery.or(config.mdns).unwrap_or(true),
             budget: self.budget,
         })

@@ -13,6 +13,8 @@ use std::{
 pub struct Config {
     /// Servers to ask, the preferred one first; empty asks the network.
     pub server: Vec<String>,
+    /// The domain under which the DNS is asked for servers; nobody asks it without.
+    pub domain: Option<String>,
     /// Whether the local network may be asked; on unless said otherwise.
     pub mdns: Option<bool>,
 }
@@ -69,6 +71,7 @@ impl Config {
                 Servers::Many(many) => many,
             };
         }
+        self.domain = file.domain.or(self.domain.take());
         self.mdns = file.mdns.or(self.mdns);
     }
 }
@@ -77,6 +80,7 @@ impl Config {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
     server: Option<Servers>,
+    domain: Option<String>,
     mdns: Option<bool>,
 }
 
@@ -137,7 +141,7 @@ mod tests {
           |
         1 | serwer = "lic01"
           | ^^^^^^
-        unknown field `serwer`, expected `server` or `mdns`
+        unknown field `serwer`, expected one of `server`, `domain`, `mdns`
         "#);
         assert!(load("mdns = 1").is_err());
         assert!(

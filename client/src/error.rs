@@ -92,7 +92,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Name(_) | Self::OutOfBounds(_) => exit::USAGE,
-            Self::Address(wish) if wish.origin == Origin::Explicit => exit::USAGE,
+            Self::Address(wish) if wish.origin() == Origin::Explicit => exit::USAGE,
             Self::VendorKey(_)
             | Self::Paths(_)
             | Self::Key(_)
@@ -346,6 +346,7 @@ mod tests {
         Error::from(NotFound {
             failures: vec![failure],
             failures_left_out: 0,
+            dns: None,
             mdns: None,
             waited: Duration::ZERO,
         })

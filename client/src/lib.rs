@@ -32,7 +32,7 @@
 //! Programs without a runtime use [`blocking`], with the same names.
 //!
 //! The vendor's root key is all that an application ships (T3): servers are found by explicit
-//! address, `USHER_SERVER`, configuration file, last good server, or mDNS, in this order, and each
+//! address, `USHER_SERVER`, configuration file, last good server, DNS, or mDNS, in this order, and each
 //! has to prove a chain of signatures down from that root before it is told anything (T4).
 
 pub mod blocking;

@@ -207,6 +207,36 @@ impl Host {
         self.wait_up();
     }
 
+    /// Moves the host behind a router, into a network of its own, `10.78.N.0/24`: no multicast passes between it and the LAN.
+    pub fn move_behind_router(&self) {
+        let (port, number) = (self.port(), self.number);
+        sh(&format!(
+            "ip link set {port} nomaster
+            ip addr add 10.78.{number}.1/24 dev {port}
+            echo 1 > /proc/sys/net/ipv4/ip_forward"
+        ));
+        self.sh(&format!(
+            "ip addr flush dev eth0 scope global
+            ip addr add 10.78.{number}.2/24 dev eth0
+            ip route replace default via 10.78.{number}.1"
+        ));
+        self.wait("has no link", || {
+            self.holds("ping -c 1 -W 1 10.77.0.1 > /dev/null")
+        });
+    }
+
+    /// The host asks these DNS servers from now on.
+    pub fn set_resolvers(&self, servers: &[IpAddr]) {
+        let lines = servers.iter().map(|it| format!("nameserver {it}\n"));
+        let file = self.station.home().join("resolv.conf");
+        fs::write(&file, lines.collect::<String>()).unwrap();
+        // It may be a link into /run, which is the host's own.
+        self.sh("real=$(readlink -m /etc/resolv.conf)
+            mkdir -p \"$(dirname \"$real\")\"
+            [ -e \"$real\" ] || : > \"$real\"
+            mount --bind \"$HOME/resolv.conf\" \"$real\"");
+    }
+
     /// Takes the interface away altogether, as when a dock is left; its addresses go with it.
     pub fn vanish(&self) {
         sh(&format!("ip link del {}", self.port()));

@@ -20,6 +20,9 @@ pub(crate) struct Global {
     /// Ask this server, HOST or HOST:PORT, and no other (also: USHER_SERVER)
     #[arg(long, global = true, value_name = "ADDR")]
     pub(crate) server: Vec<String>,
+    /// Ask the DNS for the servers of this domain, where none is named (also: USHER_DOMAIN)
+    #[arg(long, global = true, value_name = "DOMAIN")]
+    pub(crate) domain: Option<String>,
     /// Take seats from test licenses, and from no live one
     #[arg(
         long,
@@ -66,6 +69,9 @@ impl Context {
         let mut builder = Builder::new(root).paths(self.paths.clone());
         for server in &self.global.server {
             builder = builder.server(server);
+        }
+        if let Some(domain) = &self.global.domain {
+            builder = builder.domain(domain);
         }
         match environment {
             Environment::Test => builder.test_licenses(),

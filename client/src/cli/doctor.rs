@@ -103,6 +103,7 @@ fn unasked(failure: &Failure) -> Check {
 fn servers(seen: &Seen) -> Vec<Check> {
     let mut checks: Vec<Check> = seen.sightings.iter().map(sighted).collect();
     checks.extend(seen.missed.failures.iter().map(missed));
+    checks.extend(asked_dns(&seen.missed));
     checks.extend(asked_network(&seen.missed));
     if seen.sightings.iter().all(|it| it.proven.is_empty()) {
         let finding = "none was found that proves itself for a trusted vendor";
@@ -144,9 +145,25 @@ fn missed(failure: &discover::Failure<ConnectError>) -> Check {
             "check the address, that `usherd doctor` is content there, and that UDP port 27443 is open to it"
         }
         Origin::LastGood => "nothing, if that server has moved: others are looked for",
+        Origin::Dns => {
+            "ask who keeps the domain whether its SRV record is right, and the server's admin for `usherd doctor`"
+        }
         Origin::Mdns => "ask its admin for `usherd doctor`, or name the server: USHER_SERVER=HOST",
     };
     Check::warn("server", failure.to_string(), next)
+}
+
+/// Nothing is said of the DNS where somebody named the server.
+fn asked_dns(missed: &NotFound<ConnectError>) -> Option<Check> {
+    let Some(report) = &missed.dns else {
+        missed.mdns.as_ref()?;
+        let finding = "not asked: no domain is named; where multicast does not reach: domain = \"example.com\" in usher.toml";
+        return Some(Check::ok("dns-sd", finding));
+    };
+    Some(match report.next_step() {
+        None => Check::ok("dns-sd", report.to_string()),
+        Some(next) => Check::warn("dns-sd", report.to_string(), next),
+    })
 }
 
 /// Nothing is said of a network that was not asked: somebody named the server.

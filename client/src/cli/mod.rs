@@ -144,12 +144,14 @@ mod tests {
           help         Print this message or the help of the given subcommand(s)
 
         Options:
-              --server <ADDR>  Ask this server, HOST or HOST:PORT, and no other (also: USHER_SERVER)
-              --test           Take seats from test licenses, and from no live one [env: USHER_TEST]
-          -q, --quiet          Say nothing but results and errors
-          -v, --verbose        Say what is being tried
-          -h, --help           Print help
-          -V, --version        Print version
+              --server <ADDR>    Ask this server, HOST or HOST:PORT, and no other (also: USHER_SERVER)
+              --domain <DOMAIN>  Ask the DNS for the servers of this domain, where none is named (also:
+                                 USHER_DOMAIN)
+              --test             Take seats from test licenses, and from no live one [env: USHER_TEST]
+          -q, --quiet            Say nothing but results and errors
+          -v, --verbose          Say what is being tried
+          -h, --help             Print help
+          -V, --version          Print version
         ");
     }
 

@@ -6,10 +6,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use usher_client::{
     Error,
-    client::SERVER_VARIABLE,
+    client::{DOMAIN_VARIABLE, SERVER_VARIABLE},
     config::Config,
     connection::{ConnectError, Connection, Dialer, Wanted},
-    discover::{self, Attempt, Budget, Candidate, NotFound, Origin, Source, Wishes, last_good},
+    discover::{
+        self, Attempt, Budget, Candidate, DomainWishes, NotFound, Origin, Source, Wishes, last_good,
+    },
     keyfile::ClientIdentity,
     marks::Marks,
     protocol::{
@@ -241,8 +243,11 @@ impl Prober {
 
 fn sources(context: &Context, roots: &[TrustedRoot]) -> Result<Vec<Source>, Failure> {
     let config = Config::load(&context.paths).map_err(Error::from)?;
-    let variable = std::env::var_os(SERVER_VARIABLE);
-    let variable = variable.map(|text| text.to_string_lossy().into_owned());
+    let variable = |name: &str| {
+        let text = std::env::var_os(name);
+        text.map(|text| text.to_string_lossy().into_owned())
+    };
+    let (server, domain) = (variable(SERVER_VARIABLE), variable(DOMAIN_VARIABLE));
     let mut remembered = Vec::new();
     for trusted in roots {
         let root = trusted.root.fingerprint();
@@ -255,9 +260,14 @@ fn sources(context: &Context, roots: &[TrustedRoot]) -> Result<Vec<Source>, Fail
     }
     let wishes = Wishes {
         explicit: &context.global.server,
-        environment: variable.as_deref(),
+        environment: server.as_deref(),
         configuration: &config.server,
         last_good: remembered,
+        domain: DomainWishes {
+            explicit: context.global.domain.as_deref(),
+            environment: domain.as_deref(),
+            configuration: config.domain.as_deref(),
+        },
         mdns: config.mdns.unwrap_or(true),
     };
     Ok(wishes.into_sources().map_err(Error::from)?)

@@ -1,5 +1,5 @@
 //! Decides what a place to try looks like, whichever source named it. Nothing in it is trusted: mDNS
-//! is only a hint (T4), and the probe alone says whether a server is genuine.
+//! and DNS are only hints (T4), and the probe alone says whether a server is genuine.
 
 use super::limits::CANDIDATE_ADDRS_MAX;
 use std::fmt;
@@ -16,7 +16,7 @@ pub struct Candidate {
     pub name: String,
     /// Where it may answer, best first; at most 8. Link-local IPv6 addresses carry their scope.
     pub addrs: Vec<SocketAddr>,
-    /// What its advert says of it; empty unless it came from mDNS.
+    /// What its advert says of it; empty unless it came from mDNS or the DNS.
     pub hints: Hints,
     /// The host that sent the advert, when known: what one host may cost us is bounded.
     pub told_by: Option<IpAddr>,
@@ -33,6 +33,8 @@ pub enum Origin {
     Configuration,
     /// The server that answered last time.
     LastGood,
+    /// Named by the DNS under a configured domain.
+    Dns,
     /// Advertised on the local network.
     Mdns,
 }
@@ -44,6 +46,7 @@ impl fmt::Display for Origin {
             Self::Environment => "USHER_SERVER",
             Self::Configuration => "configuration file",
             Self::LastGood => "last good",
+            Self::Dns => "DNS",
             Self::Mdns => "mDNS",
         })
     }

@@ -1,16 +1,23 @@
-//! Turns sources into leads: resolves names, keeps the order of preference, starts the search of the
-//! local network. It tries nothing itself.
+//! Turns sources into leads: resolves names, keeps the order of preference, starts asking the DNS
+//! and the local network. It tries nothing itself.
 
 use super::address::{Address, Host};
 use super::candidate::{Candidate, Hints, Origin, scoped};
+use super::dns_report::DnsReporter;
+use super::dns_sd;
+use super::domain::Domain;
 use super::interfaces;
-use super::limits::{CANDIDATE_ADDRS_MAX, CANDIDATES_MAX, LAST_GOOD_HEAD_START, STAGGER};
+use super::limits::{
+    CANDIDATE_ADDRS_MAX, CANDIDATES_MAX, DNS_HEAD_START, LAST_GOOD_HEAD_START, STAGGER,
+};
 use super::mdns::{Report, Search};
 use super::source::Source;
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 /// What a source came up with.
@@ -30,6 +37,8 @@ pub(super) struct Feed {
     leads: mpsc::Receiver<Lead>,
     /// Rung when everything known so far has been tried: no reason to hold mDNS back.
     pub(super) idle: Arc<Notify>,
+    /// Of the DNS, if it is asked.
+    pub(super) dns: Option<DnsReporter>,
     /// Of the local network, once it is asked.
     pub(super) mdns: Option<Report>,
     tasks: JoinSet<()>,
@@ -41,17 +50,25 @@ impl Feed {
         let mut feed = Self {
             leads,
             idle: Arc::default(),
+            dns: None,
             mdns: None,
             tasks: JoinSet::new(),
         };
         let mut head_start = Duration::ZERO;
+        let mut after_dns = None;
         for source in sources {
             match source {
                 Source::Addresses(origin, addresses) => {
                     feed.name(origin, addresses, &sender);
                     head_start = LAST_GOOD_HEAD_START;
                 }
-                Source::Mdns => feed.ask_the_network(head_start, sender.clone()),
+                Source::Dns(domain) => {
+                    after_dns = Some(feed.ask_the_dns(domain, head_start, sender.clone()));
+                }
+                Source::Mdns => {
+                    let turn = feed.turn_of_the_network(head_start, after_dns.take());
+                    feed.ask_the_network(turn, sender.clone());
+                }
             }
         }
         feed
@@ -75,14 +92,59 @@ impl Feed {
         }
     }
 
-    fn ask_the_network(&mut self, head_start: Duration, sender: mpsc::Sender<Lead>) {
+    /// Asks after the last good server's head start; the receiver learns when nothing is to be waited for any more.
+    fn ask_the_dns(
+        &mut self,
+        domain: Domain,
+        head_start: Duration,
+        sender: mpsc::Sender<Lead>,
+    ) -> oneshot::Receiver<()> {
+        let report = DnsReporter::new(domain.clone());
+        self.dns = Some(report.clone());
+        let idle = Arc::clone(&self.idle);
+        let (done, after) = oneshot::channel();
+        self.tasks.spawn(async move {
+            give(head_start, &idle).await;
+            let mut asking = pin!(dns_sd::ask(&domain, &report, &sender));
+            // A dead DNS server costs the network's answer no more than this.
+            if let Ok(named) = tokio::time::timeout(DNS_HEAD_START, &mut asking).await {
+                if named > 0 {
+                    give(DNS_HEAD_START, &idle).await;
+                }
+                let _ = done.send(());
+            } else {
+                let _ = done.send(());
+                asking.await;
+            }
+        });
+        after
+    }
+
+    /// When mDNS may be asked.
+    fn turn_of_the_network(
+        &self,
+        head_start: Duration,
+        after_dns: Option<oneshot::Receiver<()>>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let idle = Arc::clone(&self.idle);
+        async move {
+            match after_dns {
+                // A sender that is gone is done, too.
+                Some(after) => drop(after.await),
+                None => give(head_start, &idle).await,
+            }
+        }
+    }
+
+    fn ask_the_network(
+        &mut self,
+        turn: impl Future<Output = ()> + Send + 'static,
+        sender: mpsc::Sender<Lead>,
+    ) {
         let report = Report::default();
         self.mdns = Some(report.clone());
-        let idle = Arc::clone(&self.idle);
         self.tasks.spawn(async move {
-            if !head_start.is_zero() {
-                let _ = tokio::time::timeout(head_start, idle.notified()).await;
-            }
+            turn.await;
             let mut search = Search::start_with(report);
             while let Some(candidate) = search.next().await {
                 if sender.send(Lead::Candidate(candidate)).await.is_err() {
@@ -90,6 +152,13 @@ impl Feed {
                 }
             }
         });
+    }
+}
+
+/// A head start for others, which ends early when all they named has been tried.
+async fn give(head_start: Duration, idle: &Notify) {
+    if !head_start.is_zero() {
+        let _ = tokio::time::timeout(head_start, idle.notified()).await;
     }
 }
 
@@ -132,7 +201,7 @@ async fn resolve(address: &Address) -> Result<Vec<SocketAddr>, String> {
     }
 }
 
-async fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+pub(super) async fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     let found = tokio::time::timeout(LOOKUP_MAX, tokio::net::lookup_host((name, port))).await;
     let found = match found {
         Err(_) => return Err("the name service did not answer".to_owned()),

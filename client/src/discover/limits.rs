@@ -28,5 +28,15 @@ pub(super) const SOCKETS_MAX: usize = 64;
 pub(super) const STAGGER: Duration = Duration::from_millis(50);
 /// How long the last good server has the field to itself before all the network is asked.
 pub(super) const LAST_GOOD_HEAD_START: Duration = Duration::from_millis(30);
+/// How long the DNS has the field to itself, once it is asked: a live one answers within it.
+pub(super) const DNS_HEAD_START: Duration = Duration::from_millis(100);
+/// How long servers of one priority are ahead of the next (as long as RFC 8305 gives a connection).
+pub(super) const PRIORITY_HEAD_START: Duration = Duration::from_millis(250);
+/// How long one question to the DNS may take before it counts as lost.
+pub(super) const DNS_ASKED_MAX: Duration = Duration::from_secs(1);
+/// How often a question is asked whose answer was lost.
+pub(super) const DNS_TIMES_MAX: usize = 3;
+/// Most servers that a domain may name.
+pub(super) const DNS_SERVERS_MAX: usize = 8;
 /// How often interfaces are listed while looking.
 pub(super) const INTERFACES_EVERY: Duration = Duration::from_millis(250);

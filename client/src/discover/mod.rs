@@ -17,6 +17,9 @@
 mod address;
 mod browse;
 mod candidate;
+mod dns_report;
+mod dns_sd;
+mod domain;
 mod feed;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -32,8 +35,10 @@ mod source;
 
 pub use address::{Address, DEFAULT_PORT, Host, MalformedAddress};
 pub use candidate::{Candidate, Hints, Origin};
+pub use dns_report::{DnsOutcome, DnsReport};
+pub use domain::{Domain, MalformedDomain};
 pub use mdns::{MdnsReport, Search};
 pub use outcome::{Failure, Found, NotFound, Reason, Survey};
 pub use packet::SERVICE;
 pub use race::{Attempt, Budget, race, survey};
-pub use source::{BadWish, Source, Wishes};
+pub use source::{BadWish, DomainWishes, Source, Wishes};

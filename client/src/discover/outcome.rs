@@ -1,6 +1,7 @@
 //! Decides how the end of a hunt is told: what was found, and why each of the others was not it.
 
 use super::candidate::{Candidate, Origin};
+use super::dns_report::DnsReport;
 use super::mdns::MdnsReport;
 use std::fmt;
 use std::net::SocketAddr;
@@ -53,6 +54,8 @@ pub struct NotFound<E> {
     pub failures: Vec<Failure<E>>,
     /// How many more failed.
     pub failures_left_out: usize,
+    /// What became of asking the DNS; `None` if no domain was named.
+    pub dns: Option<Box<DnsReport>>,
     /// What became of asking the local network; `None` if it was not asked.
     pub mdns: Option<MdnsReport>,
     /// How long was waited at most.
@@ -95,6 +98,9 @@ impl<E: fmt::Display> fmt::Display for NotFound<E> {
         }
         if self.failures_left_out > 0 {
             write!(f, "\n  and {} more", self.failures_left_out)?;
+        }
+        if let Some(dns) = &self.dns {
+            write!(f, "\n  DNS: {dns}")?;
         }
         if let Some(mdns) = &self.mdns {
             write!(f, "\n  local network: {mdns}")?;
@@ -157,6 +163,7 @@ mod tests {
         let missed: NotFound<&str> = NotFound {
             failures: vec![],
             failures_left_out: 0,
+            dns: None,
             mdns: Some(MdnsReport {
                 asked_on: ["eth0".to_owned()].into(),
                 ..MdnsReport::default()
@@ -189,6 +196,7 @@ mod tests {
                 failure(Origin::Mdns, "rogue", Some("192.0.2.66:1"), Reason::NoTurn),
             ],
             failures_left_out: 4,
+            dns: None,
             mdns: Some(MdnsReport::default()),
             waited: Duration::from_secs(5),
         };

@@ -100,7 +100,7 @@ struct Hunt<T, E, P> {
     attempts: JoinSet<Verdict<T, E>>,
     pending: HashMap<task::Id, Pending>,
     turns: Arc<Semaphore>,
-    turns_of: HashMap<IpAddr, Arc<Semaphore>>,
+    turns_of: HashMap<(Origin, Option<IpAddr>), Arc<Semaphore>>,
     servers: HashMap<String, Arc<AtomicBool>>,
     failures: Vec<Failure<E>>,
     failures_left_out: usize,
@@ -209,14 +209,16 @@ where
         self.pending.insert(task.id(), pending);
     }
 
-    /// What one host has named shares a few turns; what nobody in particular has named does not.
+    /// What one host or the DNS has named shares a few turns; what nobody in particular has named does not.
     fn turns_of(&mut self, candidate: &Candidate) -> Option<Arc<Semaphore>> {
         let turns = || Arc::new(Semaphore::new(ATTEMPTS_PER_RESPONDER_MAX));
-        let of_host = self
-            .turns_of
-            .entry(candidate.told_by?)
-            .or_insert_with(turns);
-        Some(Arc::clone(of_host))
+        let teller = match candidate.origin {
+            // One answer, which may name what it likes.
+            Origin::Dns => None,
+            _ => Some(candidate.told_by?),
+        };
+        let of_teller = self.turns_of.entry((candidate.origin, teller));
+        Some(Arc::clone(of_teller.or_insert_with(turns)))
     }
 
     fn settle(&mut self, ended: Result<(task::Id, Verdict<T, E>), JoinError>) -> Option<Found<T>> {
@@ -280,6 +282,7 @@ where
         NotFound {
             failures: self.failures,
             failures_left_out: self.failures_left_out,
+            dns: self.feed.dns.map(|report| Box::new(report.so_far())),
             mdns: self.feed.mdns.map(|report| report.lock().clone()),
             waited: self.budget.wait,
         }

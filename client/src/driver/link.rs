@@ -4,7 +4,7 @@ use super::Event;
 use crate::{
     clock::{BootMs, Clock},
     connection::{ConnectError, Connection, Dialer, Wanted},
-    discover::{Address, Budget, Source, Wishes, last_good, race},
+    discover::{Address, Budget, DomainWishes, Source, Wishes, last_good, race},
     error::Error,
     marks::Marks,
     paths::Paths,
@@ -29,6 +29,12 @@ pub(crate) struct Setup {
     pub(crate) explicit: Vec<String>,
     /// `USHER_SERVER`.
     pub(crate) variable: Option<String>,
+    /// The domain that was given.
+    pub(crate) domain: Option<String>,
+    /// What `USHER_DOMAIN` says.
+    pub(crate) domain_variable: Option<String>,
+    /// The domain of the configuration file.
+    pub(crate) domain_configuration: Option<String>,
     /// Addresses of the configuration file.
     pub(crate) configuration: Vec<String>,
     pub(crate) mdns: bool,
@@ -248,6 +254,11 @@ impl Looker {
             environment: self.setup.variable.as_deref(),
             configuration: &self.setup.configuration,
             last_good: last_good::recall(&path, &key),
+            domain: DomainWishes {
+                explicit: self.setup.domain.as_deref(),
+                environment: self.setup.domain_variable.as_deref(),
+                configuration: self.setup.domain_configuration.as_deref(),
+            },
             mdns: self.setup.mdns,
         };
         Ok(wishes.into_sources()?)

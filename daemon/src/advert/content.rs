@@ -34,7 +34,8 @@ impl Content {
         format!("usher-s{}.local.", self.site)
     }
 
-    pub(super) fn txt(&self) -> Vec<(&'static str, String)> {
+    /// The TXT record's keys and values.
+    pub(crate) fn txt(&self) -> Vec<(&'static str, String)> {
         let roots: Vec<_> = self
             .roots
             .iter()

@@ -6,6 +6,7 @@ mod clients;
 mod compat;
 mod confirm;
 mod demo;
+mod dns_records;
 mod doctor;
 mod explain;
 mod failure;
@@ -63,6 +64,8 @@ enum Verb {
     Policy(policy::PolicyVerb),
     /// Print the signed request to mail to a vendor
     Request(request::RequestArgs),
+    /// Print the lines that make a DNS domain name this server
+    DnsRecords(dns_records::DnsRecordsArgs),
     /// Add, list and remove licenses
     #[command(subcommand)]
     License(license::LicenseVerb),
@@ -149,6 +152,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Verb::Reload => reload::reload(&places),
         Verb::Policy(verb) => policy::run(verb, &places),
         Verb::Request(args) => request::run(&args, &places),
+        Verb::DnsRecords(args) => dns_records::run(&args, &places),
         Verb::License(verb) => license::run(verb, &places),
         Verb::Status(args) => status::run(&args, &places),
         Verb::Doctor(args) => doctor::run(&args, &places),

@@ -51,4 +51,5 @@ pages! {
     prometheus: "docs/how-to/prometheus.md",
     restore: "docs/how-to/restore.md",
     upgrade: "docs/how-to/upgrade.md",
+    without_multicast: "docs/how-to/without-multicast.md",
 }

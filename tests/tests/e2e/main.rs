@@ -13,6 +13,7 @@ mod change;
 mod dashboard;
 mod demo;
 mod discovery;
+mod dns_sd;
 mod doctor;
 mod existing_tools;
 mod hostile_clones;

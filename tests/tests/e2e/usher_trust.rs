@@ -122,7 +122,7 @@ fn a_typo_in_the_configuration_is_shown_where_it_stands() {
       |
     2 | serwer = "lic01"
       | ^^^^^^
-    unknown field `serwer`, expected `server` or `mdns`
+    unknown field `serwer`, expected one of `server`, `domain`, `mdns`
     next: correct the file
     "#);
 }
