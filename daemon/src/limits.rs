@@ -148,6 +148,12 @@ pub const HTTP_NEWS_MS: DurationMs = DurationMs::seconds(1);
 /// one that reads nothing is let go.
 pub const HTTP_NEWS_SILENCE_MS_MAX: DurationMs = DurationMs::seconds(10);
 
+/// How long a page waits for a first reading of the usage log before it says that it is being read.
+pub const HTTP_HISTORY_WAIT_MS_MAX: DurationMs = DurationMs::seconds(2);
+
+/// What was read of it is told for so long at least before it is read again.
+pub const HTTP_HISTORY_KEPT_MS_MIN: DurationMs = DurationMs::seconds(30);
+
 /// How long a new token waits for the server to listen before it is told as it is.
 pub const HTTP_START_MS_MAX: DurationMs = DurationMs::seconds(5);
 

@@ -7,7 +7,7 @@ use usher_protocol::time::WallMs;
 use super::{FeatureFigures, html::escaped};
 
 /// Bars for the most seats in a slice, a line for the mean, marks where requests were denied, and the licensed seats.
-pub(super) fn chart(feature: &FeatureFigures, local: fn(WallMs) -> String) -> String {
+pub(crate) fn chart(feature: &FeatureFigures, local: fn(WallMs) -> String) -> String {
     let slices = &feature.slices;
     let figures = &feature.figures;
     let top = slices

@@ -3,7 +3,7 @@
 //! It decides what the figures mean. Pure: events go in, figures come out, in memory that grows with live leases and
 //! with distinct names, never with the number of events. It must not read files or clocks, nor print.
 
-mod chart;
+pub(crate) mod chart;
 pub mod csv;
 mod denials;
 mod figures;
@@ -28,6 +28,7 @@ pub use self::{
     figures::{FeatureFigures, Figures, Moment, RefusalCount, Report, Slice, UserHours},
     names::Names,
     rows::By,
+    series::SLICES_MAX,
 };
 use self::{
     fold::Fold,
@@ -51,6 +52,8 @@ pub struct Scope {
     pub policy: Policy,
     /// How users and hosts are called.
     pub names: Names,
+    /// Slices of the time, at most: [`SLICES_MAX`] for a chart.
+    pub slices_max: usize,
 }
 
 /// A report in the making. Take all entries of the log from its first on: what is held when the time begins was granted before.
@@ -76,7 +79,7 @@ impl Reckoning {
             by: scope.by,
             fold: Fold::of(scope.feature.clone()),
             feature: scope.feature,
-            rows: Rows::new(scope.by, scope.policy, scope.names),
+            rows: Rows::new(scope.by, scope.policy, scope.names, scope.slices_max),
             timeline: Timeline::default(),
             refusals: BTreeMap::new(),
             entries: 0,

@@ -51,10 +51,10 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// With use over time.
-    pub(super) fn charted() -> Self {
+    /// With use over time, in at most so many slices.
+    pub(super) fn charted(slices_max: usize) -> Self {
         Self {
-            series: Some(Series::default()),
+            series: Some(Series::new(slices_max)),
             ..Self::default()
         }
     }

@@ -45,6 +45,7 @@ pub(super) struct Rows {
     by: By,
     policy: Policy,
     names: Names,
+    slices_max: usize,
     index: HashMap<(Axis, String), RowId>,
     list: Vec<(Axis, String, Row)>,
 }
@@ -57,11 +58,12 @@ pub(super) struct Asker<'a> {
 }
 
 impl Rows {
-    pub(super) fn new(by: By, policy: Policy, names: Names) -> Self {
+    pub(super) fn new(by: By, policy: Policy, names: Names, slices_max: usize) -> Self {
         Self {
             by,
             policy,
             names,
+            slices_max,
             index: HashMap::new(),
             list: Vec::new(),
         }
@@ -131,7 +133,7 @@ impl Rows {
         }
         let id = RowId(self.list.len());
         let row = match axis {
-            Axis::Feature => Row::charted(),
+            Axis::Feature => Row::charted(self.slices_max),
             _ => Row::default(),
         };
         self.list.push((axis, name.to_owned(), row));

@@ -16,7 +16,7 @@ use usher_protocol::{
     wire::{Environment, Holder},
 };
 
-use super::{By, Figures, Names, Reckoning, Report, Scope};
+use super::{By, Figures, Names, Reckoning, Report, SLICES_MAX, Scope};
 
 const MIN: u64 = 60_000;
 const HOUR: u64 = 60 * MIN;
@@ -248,6 +248,7 @@ fn scope(by: By, from: u64, to: u64) -> Scope {
         feature: None,
         policy: Policy::default(),
         names: Names::default(),
+        slices_max: SLICES_MAX,
     }
 }
 

@@ -273,11 +273,12 @@ fn news_come_by_themselves_and_end_with_the_session() {
     assert!(curl.wait().unwrap().success());
 }
 
-pub(crate) const PAGES: [&str; 6] = [
+pub(crate) const PAGES: [&str; 7] = [
     "/dashboard",
     "/dashboard/leases",
     "/dashboard/queue",
     "/dashboard/denials",
+    "/dashboard/usage",
     "/dashboard/licenses",
     "/dashboard/health",
 ];

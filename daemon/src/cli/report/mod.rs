@@ -23,7 +23,7 @@ use super::{
 use crate::{
     config::{Config, Overrides, Places},
     records,
-    report::{By, Names, Reckoning, Report, Scope, csv::csv, html::html},
+    report::{By, Names, Reckoning, Report, SLICES_MAX, Scope, csv::csv, html::html},
     usage::{LogHead, Reader},
 };
 
@@ -121,6 +121,7 @@ fn scope(args: &ReportArgs, config: &Config, log: &Path) -> Result<Scope, Failur
             By::Feature | By::User | By::Host => Policy::default(),
         },
         names: names(args)?,
+        slices_max: SLICES_MAX,
     })
 }
 

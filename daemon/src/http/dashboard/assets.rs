@@ -55,7 +55,7 @@ const KEEP: &str = "private, max-age=31536000, immutable";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 
-const ASSETS: [Asset; 5] = [
+const ASSETS: [Asset; 6] = [
     Asset {
         name: "dashboard.css",
         kind: CSS,
@@ -65,6 +65,11 @@ const ASSETS: [Asset; 5] = [
         name: "dashboard.js",
         kind: JAVASCRIPT,
         text: include_str!("assets/dashboard.js"),
+    },
+    Asset {
+        name: "charts.js",
+        kind: JAVASCRIPT,
+        text: include_str!("assets/charts.js"),
     },
     Asset {
         name: "mark.svg",

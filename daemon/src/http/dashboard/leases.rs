@@ -253,7 +253,7 @@ fn row(lease: &LeaseReport, may_evict: bool) -> Markup {
             td data-label="Host" {
                 bdi { (words::shown(&lease.host)) }
                 @if let Some(display) = &lease.display { span.faint { " on " bdi { (words::shown(display)) } } }
-                span.faint { " · " (lease.process) }
+                @if lease.process > 0 { span.faint { " · process " (lease.process) } }
             }
             td data-label="Feature" { (words::shown(&lease.feature)) (words::environment(lease.environment)) }
             td.number data-label="Seats" {
@@ -261,7 +261,7 @@ fn row(lease: &LeaseReport, may_evict: bool) -> Markup {
                 @if lease.sharing > 1 { span.faint { " shared by " (lease.sharing) } }
             }
             td data-label="Since" { (words::moment(lease.since)) }
-            td data-label="Free in" { "≤ " (lease.free_in_ms) }
+            td data-label="Free in" { "≤\u{a0}" (lease.free_in_ms) }
             td.note data-label="Note" {
                 @if let Some(until) = lease.borrowed_until { "borrowed until " (words::moment(until)) " " }
                 @if let Some(note) = &lease.note { (words::shown(note)) }

@@ -10,6 +10,8 @@ mod evict;
 mod gate;
 mod glimpse;
 mod health;
+mod heat;
+mod history;
 mod leases;
 mod licenses;
 mod live;
@@ -21,6 +23,7 @@ mod sessions;
 mod sign;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod words;
 
 use std::sync::Arc;
@@ -31,7 +34,7 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 
-use self::{gate::Gate, live::Live, sessions::Sessions};
+use self::{gate::Gate, history::History, live::Live, sessions::Sessions};
 use super::server::Shared;
 use crate::{admin::AdminParts, tokens::Scope};
 
@@ -40,6 +43,7 @@ use crate::{admin::AdminParts, tokens::Scope};
 pub(super) struct Dashboard {
     sessions: Sessions,
     live: Live,
+    history: Arc<History>,
     /// Differs by site key: browsers send cookies to every port of a host.
     cookie: String,
 }
@@ -51,6 +55,7 @@ impl Dashboard {
         Self {
             sessions: Sessions::default(),
             live: Live::default(),
+            history: Arc::default(),
             cookie: format!("__Host-usher-{site}"),
         }
     }
@@ -68,7 +73,7 @@ struct Route {
 
 /// All of them, as they stand in docs/dashboard.md.
 #[rustfmt::skip] // One route, one line.
-const ROUTES: [Route; 13] = [
+const ROUTES: [Route; 14] = [
     Route { path: "/", gate: Gate::Open, handler: || get(|| async { Redirect::to(ROOT) }) },
     Route { path: SIGN_IN, gate: Gate::Open, handler: || get(sign::form).post(sign::sign_in) },
     Route { path: "/dashboard/sign-out", gate: Gate::Open, handler: || post(sign::sign_out) },
@@ -80,6 +85,7 @@ const ROUTES: [Route; 13] = [
     Route { path: "/dashboard/denials", gate: READ, handler: || get(denials::page) },
     Route { path: "/dashboard/live", gate: READ, handler: || get(live::stream) },
     Route { path: "/dashboard/explain", gate: READ, handler: || get(denials::explain) },
+    Route { path: "/dashboard/usage", gate: READ, handler: || get(usage::page) },
     Route { path: "/dashboard/licenses", gate: READ, handler: || get(licenses::page) },
     Route { path: "/dashboard/health", gate: READ, handler: || get(health::page) },
 ];

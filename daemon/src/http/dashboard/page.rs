@@ -134,11 +134,12 @@ fn document(title: &str, is_live: bool, body: &Markup) -> Page {
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-const TABS: [(&str, &str); 6] = [
+const TABS: [(&str, &str); 7] = [
     (ROOT, "Pools"),
     ("/dashboard/leases", "Leases"),
     ("/dashboard/queue", "Queue"),
     ("/dashboard/denials", "Denials"),
+    ("/dashboard/usage", "Usage"),
     ("/dashboard/licenses", "Licenses"),
     ("/dashboard/health", "Health"),
 ];
