@@ -302,7 +302,7 @@ impl World {
 
     pub(crate) fn restart_as(&mut self, life: Life) {
         self.life = life;
-        let loaded = self.store.values().cloned().collect();
+        let loaded: Vec<_> = self.store.values().cloned().collect();
         let (engine, output) = Engine::start(
             self.settings.clone(),
             Arc::clone(&self.policy),
