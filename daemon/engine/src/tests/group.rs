@@ -234,6 +234,34 @@ fn l7_an_overcommitted_pool_refuses_the_newest_shares_as_a_whole() {
     world.renew(11, &middle_too, 5, link(5, 9)).unwrap();
 }
 
+/// The other host was shown after the first lease and before the second of the share, all of them lost.
+#[test]
+fn l7_a_lost_lease_of_a_known_share_is_as_old_as_the_share() {
+    let mut world = world_of(Grouping::Host, 3);
+    let (store, head) = (world.store.clone(), world.engine.head());
+    let [first, other, second] =
+        [(10, 1), (11, 2), (10, 3)].map(|(client, n)| world.checkout(client, n).unwrap().lease);
+    world.store = store;
+    world.restart_as(Life {
+        epoch: Epoch(101),
+        life: LifeId([2; 16]),
+        hold_all: true,
+        head,
+        ..world.life
+    });
+    world.attach(10, &first, 1, link(1, 4)).unwrap();
+    world.attach(11, &other, 2, link(2, 4)).unwrap();
+    world.attach(10, &second, 3, link(3, 4)).unwrap();
+    world.install(&grouped(Grouping::Host, 1, 2)).unwrap();
+    world.renew(10, &second, 3, link(4, 5)).unwrap();
+    world.release(10, &first, 1, link(4, 5)).unwrap();
+    refused(
+        world.renew(11, &other, 2, link(4, 5)),
+        RefusalCode::Overcommitted,
+    );
+    world.renew(10, &second, 3, link(5, 6)).unwrap();
+}
+
 #[test]
 fn l7_an_evicted_share_is_out_until_all_its_leases_are_acknowledged() {
     let mut world = world_of(Grouping::Host, 1);
