@@ -137,10 +137,9 @@ fn kind(word: &str) -> Value {
         "lease" => json!({"type": "string", "pattern": "^[0-9a-f]{1,16}-[0-9a-f]{1,16}$"}),
         "token" => json!({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}),
         "version" => json!({"type": "string", "pattern": r"^\d{1,9}(\.\d{1,9}){0,3}$"}),
-        "base64" => {
-            json!({"type": "string", "pattern": "^([A-Za-z0-9+/]{4})+([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"})
-        }
-        "signature" => json!({"type": "string", "pattern": "^[A-Za-z0-9+/]{86}==$"}),
+        // Bits beyond the last byte are zero: one value, one text.
+        "base64" => json!({"type": "string", "minLength": 4, "pattern": BASE64_PATTERN}),
+        "signature" => json!({"type": "string", "pattern": "^[A-Za-z0-9+/]{85}[AQgw]==$"}),
         "fingerprint" => json!({"type": "string", "pattern": "^[0-9a-f]{64}$"}),
         // At most so many bytes, which a schema cannot say.
         "word" => words(HOLDER_BYTES_MAX),
@@ -188,6 +187,9 @@ const NOES: [(u16, &str); 10] = [
         "Busy, stopping, holding or in trouble; Retry-After says when to come back",
     ),
 ];
+
+const BASE64_PATTERN: &str =
+    "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
 
 /// As the engine bounds them; a test asks it.
 const REASON_BYTES_MAX: usize = 256;
@@ -306,6 +308,17 @@ mod tests {
             .collect();
         let shapes: BTreeSet<&str> = SHAPES.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, shapes);
+    }
+
+    #[test]
+    fn base64_is_what_is_read_as_such() {
+        let pattern = regex_lite::Regex::new(BASE64_PATTERN).unwrap();
+        for text in [
+            "AAAA", "AA==", "AQ==", "AB==", "AAA=", "AAB=", "AAE=", "AAA", "A===", "AAAAA", "+/+/",
+        ] {
+            let is_read = data_encoding::BASE64.decode(text.as_bytes()).is_ok();
+            assert_eq!(pattern.is_match(text), is_read, "{text}");
+        }
     }
 
     #[test]
