@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod advert;
+pub mod alerts;
 pub mod cli;
 pub mod clones;
 pub mod compat;

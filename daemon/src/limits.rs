@@ -165,3 +165,27 @@ pub const HTTP_BAD_TOKENS_MS: DurationMs = DurationMs::minutes(1);
 
 /// Addresses whose bad tokens are counted; past that the count starts anew.
 pub const HTTP_BAD_ADDRESSES_MAX: usize = 4096;
+
+/// Those who are told of what goes wrong.
+pub const ALERT_ENDPOINTS_MAX: usize = 8;
+
+/// Alerts that wait for one of them; past that the oldest is dropped and counted.
+pub const ALERT_WAITING_MAX: usize = 256;
+
+/// An alert that could not be delivered for so long is dropped and counted.
+pub const ALERT_AGE_MS_MAX: DurationMs = DurationMs::days(7);
+
+/// How often alerts look at the daemon.
+pub const ALERT_LOOK_MS: DurationMs = DurationMs::seconds(2);
+
+/// How long one attempt to deliver may take.
+pub const ALERT_SEND_MS_MAX: DurationMs = DurationMs::seconds(10);
+
+/// After the first vain attempt; doubled each time.
+pub const ALERT_RETRY_MS_FIRST: DurationMs = DurationMs::seconds(1);
+
+/// Between vain attempts at most.
+pub const ALERT_RETRY_MS_LAST: DurationMs = DurationMs::minutes(5);
+
+/// How long a daemon that ends for want of a store waits for that to be told.
+pub const ALERT_LAST_WORDS_MS_MAX: DurationMs = DurationMs::seconds(2);

@@ -18,6 +18,7 @@ use usher_engine::{api::AdminAsk, policy::Policy};
 
 use crate::{
     admin::{self, AdminParts, AdminSocket, ReloadRequest, SocketError},
+    alerts::{AlertParts, Alerts},
     config::{Config, Overrides},
     core::{self, CoreError, CoreHandle, Ended, StartError},
     http::{Http, HttpError},
@@ -115,6 +116,7 @@ struct Daemon {
     http: JoinHandle<()>,
     reloads: mpsc::Receiver<ReloadRequest>,
     advertising: Advertising,
+    alerts: Alerts,
     signals: Signals,
 }
 
@@ -161,6 +163,7 @@ impl Daemon {
         .await;
         let (reload_sender, reloads) = mpsc::channel(1);
         let (policy_file, from) = watch::channel(config.policy.clone());
+        let alerts = Alerts::start(alert_parts(&config, &site, &core));
         let parts = AdminParts {
             core: core.clone(),
             site,
@@ -174,6 +177,7 @@ impl Daemon {
             backups: config.state_dir.join("backups"),
             tokens: http.tokens(),
             http: http.states(),
+            alerts: alerts.clone(),
         };
         let parts = Arc::new(parts);
         let http = http.serve(Arc::clone(&parts));
@@ -190,6 +194,7 @@ impl Daemon {
             http,
             reloads,
             advertising,
+            alerts,
             signals,
         })
     }
@@ -244,6 +249,10 @@ impl Daemon {
                 // Refusals that are on their way get there.
                 self.server.close().await;
                 self.admin.abort();
+                if let Ok(Err(error)) = &ended {
+                    let text = format!("the daemon has ended, for nothing can be stored: {error}");
+                    self.alerts.last_words(&text).await;
+                }
                 match ended {
                     Ok(Ok(())) => Ok(()),
                     Ok(Err(error)) => Err(error.into()),
@@ -307,6 +316,17 @@ fn server_parts(config: &Config, site: &SiteKey, core: &CoreHandle) -> ServerPar
         name: config.name.as_str().to_owned(),
         connections_per_address_max: config.connections_per_address_max,
         strangers_max: limits::STRANGERS_MAX,
+    }
+}
+
+fn alert_parts(config: &Config, site: &SiteKey, core: &CoreHandle) -> AlertParts {
+    AlertParts {
+        endpoints: config.alerts.clone(),
+        state_dir: config.state_dir.clone(),
+        config: config.file.clone(),
+        name: config.name.as_str().to_owned(),
+        site: site.public.fingerprint().to_string(),
+        core: core.clone(),
     }
 }
 

@@ -483,7 +483,7 @@ const ENGINE_CRATES: &[&str] = &["serde", "thiserror", "usher-protocol"];
 const FILE_LINES_MAX: usize = 600;
 const FUNCTION_LINES_MAX: usize = 70;
 /// Build time on two cores is a feature. A resolver (five crates) and a client of HTTP (two) are the latest that were worth it.
-const LOCKED_CRATES_MAX: usize = 270;
+const LOCKED_CRATES_MAX: usize = 275;
 const FUNCTION_PREFIXES: &[&str] = &[
     "pub",
     "pub(crate)",

@@ -7,7 +7,7 @@ pub mod client;
 pub(crate) mod glance;
 mod peer;
 pub mod protocol;
-mod report;
+pub(crate) mod report;
 mod resolve;
 mod server;
 mod socket;

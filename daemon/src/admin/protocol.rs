@@ -24,8 +24,8 @@ pub use questions::{
     ClientReport, ExplanationReport, HolderReport, RefusalReport, RuleReport, WaiterReport,
 };
 pub use reports::{
-    BackupReport, FeatureReport, LeaseReport, LicenseReport, LogReport, PoolReport, ReloadReport,
-    ReservationReport, StatusReport,
+    AlertReport, BackupReport, FeatureReport, LeaseReport, LicenseReport, LogReport, PoolReport,
+    ReloadReport, ReservationReport, StatusReport,
 };
 pub use tokens::{TokenMade, TokenReport};
 
@@ -225,6 +225,10 @@ pub enum Ask {
     },
     /// The HTTPS server's certificate, for those that are to believe it.
     HttpCertificate,
+    /// Who is told of what goes wrong, and how that goes.
+    Alerts,
+    /// Tell them something.
+    AlertTest,
 }
 
 /// What comes back.
@@ -278,6 +282,8 @@ pub enum Answer {
     Tokens(Vec<TokenReport>),
     /// To [`Ask::HttpCertificate`]: PEM.
     HttpCertificate(String),
+    /// To [`Ask::Alerts`] and [`Ask::AlertTest`].
+    Alerts(Vec<AlertReport>),
     /// No, by the engine's rules.
     Refused {
         /// The refusal's stable name, such as `no-license`.

@@ -12,7 +12,7 @@ use super::protocol::{
     RefusalReport, ReservationReport, WaiterReport,
 };
 
-pub(super) fn pool(view: PoolView) -> PoolReport {
+pub(crate) fn pool(view: PoolView) -> PoolReport {
     let taken = view
         .view
         .out

@@ -33,8 +33,8 @@ use super::{
     report,
 };
 use crate::{
-    advert::AdvertState, core::CoreHandle, http::HttpState, journal::LogWatch, limits,
-    quic::Server, site::SiteKey, tokens::Register,
+    advert::AdvertState, alerts::Alerts, core::CoreHandle, http::HttpState, journal::LogWatch,
+    limits, quic::Server, site::SiteKey, tokens::Register,
 };
 
 /// What answers are made of.
@@ -64,6 +64,8 @@ pub struct AdminParts {
     pub tokens: Register,
     /// How the HTTPS server is.
     pub http: watch::Receiver<HttpState>,
+    /// Who is told of what goes wrong.
+    pub alerts: Alerts,
 }
 
 /// Somebody waits for a reload's outcome; an error is a message for people.
@@ -186,6 +188,8 @@ impl AdminParts {
             | Ask::TokenRevoke { .. }
             | Ask::TokenRotate { .. }
             | Ask::HttpCertificate) => self.token(actor, ask).await,
+            Ask::Alerts => Answer::Alerts(self.alerts.reports()),
+            Ask::AlertTest => Answer::Alerts(self.alerts.test().await),
             other => match engine_ask(other) {
                 Some(ask) => self.ask(actor, ask).await,
                 None => Answer::failed("this usherd does not know that verb"),
@@ -365,7 +369,9 @@ fn engine_ask(ask: Ask) -> Option<AdminAsk> {
         | Ask::Tokens
         | Ask::TokenRevoke { .. }
         | Ask::TokenRotate { .. }
-        | Ask::HttpCertificate => return None,
+        | Ask::HttpCertificate
+        | Ask::Alerts
+        | Ask::AlertTest => return None,
     })
 }
 

@@ -1,5 +1,6 @@
 //! The command line: one file per verb. Decides names and flags; each verb's file decides what it prints.
 
+mod alert;
 mod backup;
 mod borrows;
 mod clients;
@@ -118,6 +119,9 @@ enum Verb {
     Restore(rebuild::RestoreArgs),
     /// Make a live state to go on with, out of what is left
     Repair(rebuild::RepairArgs),
+    /// Who is told of what goes wrong, and whether it comes through
+    #[command(subcommand)]
+    Alert(alert::AlertVerb),
     /// Make, list and end tokens for the HTTPS server
     #[command(subcommand)]
     Token(token::TokenVerb),
@@ -176,6 +180,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Verb::Backup(args) => backup::run(&args, &places),
         Verb::Restore(args) => rebuild::restore(&args, &places),
         Verb::Repair(args) => rebuild::repair(&args, &places),
+        Verb::Alert(verb) => alert::run(&verb, &places),
         Verb::Token(verb) => token::run(verb, &places),
         Verb::Clock(verb) => confirm::clock(verb, &places),
         Verb::Clone(verb) => confirm::clone(verb, &places),

@@ -4,7 +4,7 @@ use std::{fs::File, io::Read as _, net::SocketAddr, num::NonZeroUsize, path::Pat
 
 use serde::Deserialize;
 
-use super::{ConfigError, HttpConfig, error::Place, host_names};
+use super::{AlertConfigs, ConfigError, HttpConfig, error::Place, host_names};
 use crate::limits;
 
 /// The file as written: what is left out is none.
@@ -33,6 +33,8 @@ pub struct ConfigFile {
     pub connections_per_address_max: Option<NonZeroUsize>,
     /// The HTTPS server for administrators' tools.
     pub http: Option<HttpConfig>,
+    /// Who is told of what goes wrong.
+    pub alerts: Option<AlertConfigs>,
 }
 
 impl ConfigFile {

@@ -3,6 +3,7 @@
 //! A setting is checked where it enters; past [`Config`] nothing is checked again. Must not touch
 //! anything but the file: directories and sockets are judged when they are used.
 
+mod alerts;
 mod error;
 mod file;
 mod http;
@@ -13,6 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use alerts::{AlertConfig, AlertConfigs, AlertUrl};
 pub use error::ConfigError;
 pub use file::{ConfigFile, ServerName};
 pub use http::{CertificateFiles, HTTP_PORT_DEFAULT, HttpConfig, HttpListen};
@@ -68,6 +70,8 @@ pub struct Config {
     pub connections_per_address_max: usize,
     /// The HTTPS server for administrators' tools.
     pub http: HttpConfig,
+    /// Who is told of what goes wrong.
+    pub alerts: Vec<AlertConfig>,
 }
 
 /// How it came about where a file is looked for.
@@ -127,6 +131,7 @@ impl Config {
                 self.connections_per_address_max != new.connections_per_address_max,
             ),
             ("http", self.http != new.http),
+            ("alerts", self.alerts != new.alerts),
         ];
         differs
             .into_iter()
@@ -193,6 +198,7 @@ impl Config {
                 .http
                 .unwrap_or_default()
                 .overridden(over.http_listen.clone()),
+            alerts: file.alerts.unwrap_or_default().0,
         }
     }
 }

@@ -38,6 +38,8 @@ struct Shared {
 struct Denials {
     by_code: BTreeMap<u16, u64>,
     last: VecDeque<Denial>,
+    /// How many there were, those that are not kept any more included.
+    number: u64,
 }
 
 /// Denials of one kind to one client, as they became history.
@@ -165,6 +167,14 @@ impl Meter {
         self.denials().last.iter().rev().cloned().collect()
     }
 
+    /// How many denials there were in this life, and those since there were `seen`, as far as they are kept.
+    pub fn denials_since(&self, seen: u64) -> (u64, Vec<Denial>) {
+        let denials = self.denials();
+        let new = usize::try_from(denials.number.saturating_sub(seen)).unwrap_or(usize::MAX);
+        let new = denials.last.iter().rev().take(new).rev();
+        (denials.number, new.cloned().collect())
+    }
+
     fn deny(&self, more: Vec<Denial>) {
         let mut denials = self.denials();
         for denial in more {
@@ -174,6 +184,7 @@ impl Meter {
                 denials.last.pop_front();
             }
             denials.last.push_back(denial);
+            denials.number += 1;
         }
     }
 
@@ -237,6 +248,9 @@ mod tests {
         let all = 2 * (DENIALS_KEPT_MAX as u64 + 1);
         assert_eq!(meter.read().denials, BTreeMap::from([(code, all)]));
         assert_eq!(meter.last_denials().len(), DENIALS_KEPT_MAX);
+        let (number, last) = meter.denials_since(DENIALS_KEPT_MAX as u64);
+        assert_eq!((number, last.len()), (DENIALS_KEPT_MAX as u64 + 1, 1));
+        assert!(meter.denials_since(number).1.is_empty());
         assert_eq!(meter.read().renewals, 0);
     }
 

@@ -42,6 +42,7 @@ pages! {
     http: "docs/http.md",
     policy: "docs/policy.md",
     reports: "docs/reports.md",
+    alerts: "docs/how-to/alerts.md",
     containers: "docs/how-to/containers.md",
     curl: "docs/how-to/curl.md",
     denial: "docs/how-to/denial.md",

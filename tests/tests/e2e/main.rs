@@ -8,6 +8,7 @@ mod admin;
 mod admin_ground;
 mod admin_policy;
 mod admin_store;
+mod alerts;
 mod borrow;
 mod change;
 mod dashboard;

@@ -11,7 +11,7 @@ use usher_protocol::{
 };
 
 use super::forms::{optional_rfc3339, rfc3339, text};
-use crate::usage::LogHead;
+use crate::{alerts::Kind, usage::LogHead};
 
 /// The daemon at one glance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -241,6 +241,27 @@ pub struct ReloadReport {
     pub policy_file: PathBuf,
     /// What the policy in force holds, in words.
     pub policy: String,
+}
+
+/// One to whom alerts are sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AlertReport {
+    /// Where to, without path and query, which may be a secret.
+    pub url: String,
+    /// Which events.
+    pub events: Vec<Kind>,
+    /// How many wait.
+    pub waiting: usize,
+    /// How many were delivered, over all lives.
+    pub delivered: u64,
+    /// How many were dropped undelivered.
+    pub dropped: u64,
+    /// When the last one was delivered.
+    #[serde(with = "optional_rfc3339")]
+    pub last_delivered: Option<WallMs>,
+    /// Why the last attempt was in vain, when it was.
+    pub last_error: Option<String>,
 }
 
 /// A finished backup.
