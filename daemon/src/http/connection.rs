@@ -168,16 +168,26 @@ fn lock<T>(it: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use axum::routing::get;
+    use axum::{
+        Extension,
+        body::{Body, Bytes},
+        routing::get,
+    };
     use rustls::{
         ClientConfig, RootCertStore,
         pki_types::{CertificateDer, pem::PemObject as _},
     };
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        sync::mpsc,
+    };
     use tokio_rustls::{TlsConnector, client::TlsStream};
 
     use super::*;
-    use crate::{config::HttpConfig, http::tls};
+    use crate::{
+        config::HttpConfig,
+        http::{dashboard::live::Events, tls},
+    };
 
     /// A connection to a server that lets nobody be silent for longer than half a second.
     async fn connected() -> TlsStream<TcpStream> {
@@ -190,6 +200,15 @@ mod tests {
                 "done"
             }),
         );
+        let router = router
+            .route(
+                "/endless",
+                get(|alive: Extension<Alive>| async move { pieces(alive, IDLE_MS.to_std() / 5) }),
+            )
+            .route(
+                "/stuck",
+                get(|alive: Extension<Alive>| async move { pieces(alive, IDLE_MS.to_std() * 3) }),
+            );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(accept(
@@ -210,6 +229,25 @@ mod tests {
         let name = "localhost".try_into().unwrap();
         let connector = TlsConnector::from(Arc::new(config));
         connector.connect(name, stream).await.unwrap()
+    }
+
+    /// An answer of ten pieces, so far apart.
+    fn pieces(Extension(alive): Extension<Alive>, apart: std::time::Duration) -> Body {
+        let (sender, events) = mpsc::channel(1);
+        tokio::spawn(async move {
+            for piece in ["1", "2", "3", "4", "5", "6", "7", "8", "9", "done"] {
+                tokio::time::sleep(apart).await;
+                if sender
+                    .send(Bytes::from_static(piece.as_bytes()))
+                    .await
+                    .is_err()
+                {
+                    return;
+                }
+            }
+        });
+        let alive = Some(alive);
+        Body::new(Events { events, alive })
     }
 
     /// All that comes until the server ends the connection; a server that does not hangs the test.
@@ -237,6 +275,18 @@ mod tests {
         stream.write_all(asked).await.unwrap();
         let answer = heard(&mut stream).await;
         assert!(answer.contains("done"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a3_an_answer_without_end_lasts_for_as_long_as_its_reader_takes_it() {
+        for (path, is_whole) in [("/endless", true), ("/stuck", false)] {
+            let mut stream = connected().await;
+            let asked = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+            stream.write_all(asked.as_bytes()).await.unwrap();
+            let answer = heard(&mut stream).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            assert_eq!(answer.contains("done"), is_whole, "{path}: {answer}");
+        }
     }
 
     const IDLE_MS: DurationMs = DurationMs(500);

@@ -32,14 +32,21 @@ impl Served {
     }
 
     pub(crate) fn without_license() -> Self {
-        let station = Station::here();
+        Self::on(&Station::here(), &[])
+    }
+
+    /// At a place and with settings of the test's own, without a license.
+    pub(crate) fn on(station: &Station, settings: &[(&str, &str)]) -> Self {
         let state = station.home().join("state-of-http");
-        let mut daemon = Daemon::on(&station, &state);
+        let mut daemon = Daemon::on(station, &state);
         daemon.set("HTTP_LISTEN", &daemon.address().to_string());
+        for (name, value) in settings {
+            daemon.set(name, value);
+        }
         daemon.start_again();
-        let acme = Vendor::new(&station, "acme");
+        let acme = Vendor::new(station, "acme");
         Self {
-            station,
+            station: station.clone(),
             daemon,
             acme,
         }

@@ -188,9 +188,9 @@ fn event_of_end() -> Bytes {
 }
 
 /// What goes out, one event after the other, each when the one before is on its way.
-struct Events {
-    events: mpsc::Receiver<Bytes>,
-    alive: Option<Alive>,
+pub(in crate::http) struct Events {
+    pub(in crate::http) events: mpsc::Receiver<Bytes>,
+    pub(in crate::http) alive: Option<Alive>,
 }
 
 impl hyper::body::Body for Events {

@@ -14,7 +14,7 @@ mod heat;
 mod history;
 mod leases;
 mod licenses;
-mod live;
+pub(super) mod live;
 mod page;
 mod pools;
 mod problem;

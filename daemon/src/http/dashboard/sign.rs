@@ -105,6 +105,8 @@ fn content(why: Option<&str>) -> Markup {
                 p.notice.bad role="alert" { (shown(why)) }
             }
             form method="post" action=(SIGN_IN) {
+                // For what keeps passwords: it asks for a name beside each.
+                input type="text" value="usher" autocomplete="username" hidden;
                 label for="token" { "Token" }
                 input #token name="token" type="password" required autocomplete="current-password"
                     autocapitalize="none" spellcheck="false" autofocus aria-describedby="how";
