@@ -117,6 +117,10 @@ impl Alerts {
     }
 
     async fn tell(&self, finding: Finding) {
+        // Nobody wants it, and a store in trouble is not written to for nothing.
+        if self.reports().is_empty() {
+            return;
+        }
         let now = Clock::new().now().wall;
         let event = self.0.sender.event(&finding, now);
         self.0.outbox.put(event.into_iter().collect(), None).await;
