@@ -233,7 +233,15 @@ pub(super) async fn key(
             out.push(book.seats_out(core, &bound.feature, now).await?);
         }
     }
-    let seats = token.seats.into_iter().zip(out);
+    let seats = token
+        .seats
+        .into_iter()
+        .zip(out)
+        .map(|(bound, out)| KeySeats {
+            feature: bound.feature,
+            seats: bound.seats,
+            out,
+        });
     Ok(Json(KeyInformation {
         id: token.id,
         name: token.name,
@@ -241,23 +249,16 @@ pub(super) async fn key(
         created: utc_rfc3339(token.created),
         expires: utc_rfc3339(token.expires),
         client: token.client.map(|client| client.to_string()),
-        seats: seats
-            .map(|(SeatBound { feature, seats }, out)| KeySeats {
-                feature,
-                seats,
-                out,
-            })
-            .collect(),
+        seats: seats.collect(),
     }))
 }
 
 /// `GET /api/v1/signing-key`: what leases are signed with, public half.
 pub(super) async fn signing_key(State(shared): State<Arc<Shared>>) -> Response {
-    let key = shared.admin.site.public;
     // RFC 8410: the fixed head of an Ed25519 SubjectPublicKeyInfo, then the key.
-    let der = [&SPKI_HEAD[..], key.as_bytes()].concat();
-    let text = BASE64.encode(&der);
-    let pem = format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n");
+    let der = [&SPKI_HEAD[..], shared.admin.site.public.as_bytes()].concat();
+    let pem = BASE64.encode(&der);
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{pem}\n-----END PUBLIC KEY-----\n");
     ([(header::CONTENT_TYPE, "application/x-pem-file")], pem).into_response()
 }
 
