@@ -9,7 +9,7 @@ use std::{net::IpAddr, sync::Arc};
 use axum::{
     Extension, Json,
     extract::{Path, State},
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use data_encoding::BASE64;
@@ -251,15 +251,6 @@ pub(super) async fn key(
         client: token.client.map(|client| client.to_string()),
         seats: seats.collect(),
     }))
-}
-
-/// `GET /api/v1/signing-key`: what leases are signed with, public half.
-pub(super) async fn signing_key(State(shared): State<Arc<Shared>>) -> Response {
-    // RFC 8410: the fixed head of an Ed25519 SubjectPublicKeyInfo, then the key.
-    let der = [&SPKI_HEAD[..], shared.admin.site.public.as_bytes()].concat();
-    let pem = BASE64.encode(&der);
-    let pem = format!("-----BEGIN PUBLIC KEY-----\n{pem}\n-----END PUBLIC KEY-----\n");
-    ([(header::CONTENT_TYPE, "application/x-pem-file")], pem).into_response()
 }
 
 impl Tool {
@@ -598,7 +589,3 @@ const fn live() -> Environment {
 
 /// A lease names its own vendor.
 const NO_ROOT: Fingerprint = Fingerprint([0; 32]);
-
-const SPKI_HEAD: [u8; 12] = [
-    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-];

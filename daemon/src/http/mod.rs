@@ -19,6 +19,7 @@ mod numbers;
 mod openapi;
 mod routes;
 mod server;
+mod signing_key;
 mod tls;
 
 pub use server::{Http, HttpError, HttpState};

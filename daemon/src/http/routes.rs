@@ -17,6 +17,7 @@ use super::{
     guard::{self, Need},
     headers, lend, metrics, openapi,
     server::Shared,
+    signing_key,
 };
 use crate::{limits, tokens::Scope};
 
@@ -135,7 +136,7 @@ pub(super) const ROUTES: [Route; 21] = [
         summary: "The public key that leases are signed with",
         answer: "application/x-pem-file",
         ..read("/api/v1/signing-key", Need::AnyToken, || {
-            get(lend::signing_key)
+            get(signing_key::signing_key)
         })
     },
     Route {
