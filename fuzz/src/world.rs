@@ -159,7 +159,7 @@ impl World {
             head: self.engine.head(),
             ..self.life
         };
-        let loaded = self.store.values().cloned().collect();
+        let loaded: Vec<_> = self.store.values().cloned().collect();
         let (engine, output) = Engine::start(
             self.settings.clone(),
             Arc::clone(&self.policy),
