@@ -10,13 +10,13 @@ use usher_protocol::{
         certificate::Certificate,
         license::{Feature, Grouping, License, VerifiedLicense, issue},
     },
-    ids::{Fingerprint, Nonce, PublicKey, Token},
+    ids::{Commit, Epoch, Fingerprint, LeaseId, Nonce, PublicKey, Token},
     time::{DurationMs, WallMs},
     wire::{Checkout, Environment, Holder},
 };
 
 use crate::{
-    admin::protocol::{LicenseReport, PoolReport},
+    admin::protocol::{LeaseReport, LicenseReport, PoolReport},
     core::{self, CoreHandle, Started},
     journal::Journal,
 };
@@ -190,5 +190,29 @@ pub(crate) fn license_report(issued: WallMs) -> LicenseReport {
         issued,
         features: Vec::new(),
         idle_because: None,
+    }
+}
+
+/// A lease of `acme/solver` as an administrator is told of it: one seat, held by anna on ws1.
+pub(crate) fn lease_report(commit: u64) -> LeaseReport {
+    LeaseReport {
+        id: LeaseId {
+            epoch: Epoch(5),
+            commit: Commit(commit),
+        },
+        feature: "acme/solver".to_owned(),
+        license: "acme-0001".parse().unwrap(),
+        environment: Environment::Live,
+        seats: 1,
+        client: Fingerprint([0; 32]),
+        user: "anna".to_owned(),
+        host: "ws1".to_owned(),
+        display: None,
+        process: 7,
+        since: WallMs(0),
+        free_in_ms: DurationMs::minutes(3),
+        note: None,
+        borrowed_until: None,
+        sharing: 1,
     }
 }

@@ -1,4 +1,4 @@
-//! Alerts: who is told, over HTTP and signed, of what an administrator should know (docs/alerts.md).
+//! Alerts: who is told, over HTTP and signed, of what an administrator should know (docs/how-to/alerts.md).
 //!
 //! `picture` looks at the core as any administrator does, `detect` says what is new in what it saw, `outbox` keeps it
 //! until it is delivered, `deliver` sends it. Must never be waited for by the core: an alert that cannot be stored or sent

@@ -96,7 +96,7 @@ mod tests {
     use usher_protocol::time::{DurationMs, WallMs};
 
     use super::*;
-    use crate::cli::leases::tests::lease;
+    use crate::testing::lease_report;
 
     #[test]
     fn l10_a_borrow_tells_until_when_it_runs_and_when_its_seats_are_free() {
@@ -105,7 +105,7 @@ mod tests {
             borrowed_until: Some(until),
             free_in_ms: DurationMs::days(7).plus(DurationMs::hours(1)),
             note: Some("written off".to_owned()),
-            ..lease(1)
+            ..lease_report(1)
         };
         let text = told(&[borrowed]).replace(&local_rfc3339(until), "2026-11-29T12:00:00+00:00");
         insta::assert_snapshot!(text, @r"

@@ -283,21 +283,18 @@ fn find(daemon: &mut AdminClient, id: LeaseId) -> Result<Option<LeaseReport>, Fa
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use std::{
         io::{BufRead as _, BufReader, Write as _},
         os::unix::net::UnixListener,
         thread,
     };
 
-    use usher_protocol::{
-        ids::{Epoch, Fingerprint},
-        time::{DurationMs, WallMs},
-        wire::Environment,
-    };
+    use usher_protocol::time::WallMs;
 
     use super::*;
     use crate::admin::protocol::{ADMIN_VERSION, Question, Reply};
+    use crate::testing::lease_report;
 
     #[test]
     fn every_lease_comes_once_over_many_pages() {
@@ -325,7 +322,7 @@ pub(super) mod tests {
                 host: Some("ws1".to_owned()),
                 json: false,
             };
-            args.wants(&lease(1))
+            args.wants(&lease_report(1))
         };
         assert!(wants("acme/solver") && wants("solver"));
         assert!(!wants("other/solver") && !wants("acme") && !wants("solve"));
@@ -341,7 +338,7 @@ pub(super) mod tests {
                 panic!("{line}");
             };
             let first = after.map_or(1, |id| id.commit.0 + 1);
-            let page = (first..=count).take(count_max).map(lease).collect();
+            let page = (first..=count).take(count_max).map(lease_report).collect();
             let reply = Reply {
                 version: ADMIN_VERSION,
                 answer: Answer::Leases(page),
@@ -354,10 +351,10 @@ pub(super) mod tests {
 
     #[test]
     fn a_note_tells_borrowing_and_sharing() {
-        assert_eq!(note(&lease(1)), "free in 3m unless renewed");
+        assert_eq!(note(&lease_report(1)), "free in 3m unless renewed");
         let evicted = LeaseReport {
             note: Some("evicted: maintenance".to_owned()),
-            ..lease(1)
+            ..lease_report(1)
         };
         assert_eq!(note(&evicted), "free in 3m; evicted: maintenance");
         let until = WallMs(1_795_348_800_000);
@@ -365,35 +362,12 @@ pub(super) mod tests {
             borrowed_until: Some(until),
             sharing: 3,
             note: Some("evicted: maintenance".to_owned()),
-            ..lease(1)
+            ..lease_report(1)
         };
         let expected = format!(
             "borrowed until {}, free in 3m; shares its seats with 2 more; evicted: maintenance",
             local_rfc3339(until)
         );
         assert_eq!(note(&borrowed), expected);
-    }
-
-    pub(in crate::cli) fn lease(commit: u64) -> LeaseReport {
-        LeaseReport {
-            id: LeaseId {
-                epoch: Epoch(5),
-                commit: Commit(commit),
-            },
-            feature: "acme/solver".to_owned(),
-            license: "acme-0001".parse().unwrap(),
-            environment: Environment::Live,
-            seats: 1,
-            client: Fingerprint([0; 32]),
-            user: "anna".to_owned(),
-            host: "ws1".to_owned(),
-            display: None,
-            process: 7,
-            since: WallMs(0),
-            free_in_ms: DurationMs::minutes(3),
-            note: None,
-            borrowed_until: None,
-            sharing: 1,
-        }
     }
 }

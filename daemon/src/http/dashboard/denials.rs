@@ -5,14 +5,12 @@ use std::sync::Arc;
 use axum::{
     Extension,
     extract::{Query, State, rejection::QueryRejection},
-    http::StatusCode,
 };
 use maud::{Markup, html};
 use serde::Deserialize;
 use usher_protocol::wire::Environment;
 
 use super::{
-    glimpse::Glimpse,
     page::{Frame, Page},
     problem::Problem,
     words,
@@ -33,9 +31,8 @@ pub(super) async fn page(
     Extension(token): Extension<Token>,
 ) -> Result<Page, Problem> {
     let frame = Frame::gather(&shared, token).await?;
-    let meter = shared.admin.core.meter();
-    let glimpse = Glimpse::of(&frame.status, &frame.licenses, &meter.read());
-    let denials = meter.last_denials().into_iter();
+    let glimpse = frame.glimpse(&shared);
+    let denials = shared.admin.core.meter().last_denials().into_iter();
     let denials: Vec<_> = denials
         .map(|it| (it.at, DenialReport::of(it, &frame.licenses)))
         .collect();
@@ -91,8 +88,7 @@ pub(super) async fn explain(
     Extension(token): Extension<Token>,
     who: Result<Query<Who>, QueryRejection>,
 ) -> Result<Page, Problem> {
-    let wrong = |_| Problem::new(StatusCode::BAD_REQUEST, "This address makes no sense.");
-    let Query(who) = who.map_err(wrong)?;
+    let Query(who) = who?;
     let frame = Frame::gather(&shared, token).await?;
     let mut pools = frame
         .status

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::{
     Extension,
     extract::{Query, State, rejection::QueryRejection},
-    http::StatusCode,
 };
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -56,11 +55,9 @@ pub(super) async fn page(
     Extension(token): Extension<Token>,
     search: Result<Query<Search>, QueryRejection>,
 ) -> Result<Page, Problem> {
-    let wrong = |_| Problem::new(StatusCode::BAD_REQUEST, "This address makes no sense.");
-    let Query(search) = search.map_err(wrong)?;
+    let Query(search) = search?;
     let frame = Frame::gather(&shared, token).await?;
-    let counts = shared.admin.core.meter().read();
-    let glimpse = Glimpse::of(&frame.status, &frame.licenses, &counts);
+    let glimpse = frame.glimpse(&shared);
     let found = find(&shared, &frame, &search).await?;
     let content = content(&frame, &glimpse, &search, &found);
     Ok(frame.page("Leases", PATH, &content))
@@ -300,10 +297,11 @@ pub(super) const PATH: &str = "/dashboard/leases";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::lease_report;
 
     #[test]
     fn a_page_of_leases_has_its_bound_however_many_there_are() {
-        let lease = super::super::tests::lease_report();
+        let lease = lease_report(1);
         let all = vec![lease; 1000];
         let mut found = Found::default();
         let search = Search {
@@ -325,7 +323,7 @@ mod tests {
             host: "ws1".to_owned(),
             display: Some("thin-7".to_owned()),
             feature: "acme/solver".to_owned(),
-            ..super::super::tests::lease_report()
+            ..lease_report(1)
         };
         let fits = |feature: &str, user: &str, host: &str| {
             let search = Search {

@@ -6,7 +6,7 @@ use axum::{
 };
 use maud::{DOCTYPE, Markup, html};
 
-use super::{ROOT, assets, words::shown};
+use super::{ROOT, assets, glimpse::Glimpse, words::shown};
 use crate::{
     admin::{
         glance,
@@ -46,6 +46,12 @@ impl Frame {
             licenses: api::licenses_for(shared, &actor).await?,
             token,
         })
+    }
+
+    /// The figures that change while somebody looks, as they are on this page.
+    pub(super) fn glimpse(&self, shared: &Shared) -> Glimpse {
+        let counts = shared.admin.core.meter().read();
+        Glimpse::of(&self.status, &self.licenses, &counts)
     }
 
     /// Whether who is signed in may take leases back.

@@ -27,8 +27,7 @@ pub(super) async fn page(
     Extension(token): Extension<Token>,
 ) -> Result<Page, Problem> {
     let frame = Frame::gather(&shared, token).await?;
-    let counts = shared.admin.core.meter().read();
-    let glimpse = Glimpse::of(&frame.status, &frame.licenses, &counts);
+    let glimpse = frame.glimpse(&shared);
     Ok(frame.page("Pools", ROOT, &content(&frame, &glimpse)))
 }
 

@@ -1,6 +1,7 @@
 //! A "no" as a page: what is wrong, in a sentence, and the way back. Decides no "no" itself.
 
 use axum::{
+    extract::rejection::QueryRejection,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -30,6 +31,12 @@ impl Problem {
 
     pub(super) fn detail(&self) -> &str {
         &self.detail
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(_: QueryRejection) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "This address makes no sense.")
     }
 }
 

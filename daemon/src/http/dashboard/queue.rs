@@ -23,8 +23,7 @@ pub(super) async fn page(
     Extension(token): Extension<Token>,
 ) -> Result<Page, Problem> {
     let frame = Frame::gather(&shared, token).await?;
-    let counts = shared.admin.core.meter().read();
-    let glimpse = Glimpse::of(&frame.status, &frame.licenses, &counts);
+    let glimpse = frame.glimpse(&shared);
     let waiters = match shared
         .admin
         .answer(&api::actor(&frame.token), Ask::Queue)

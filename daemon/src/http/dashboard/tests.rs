@@ -1,34 +1,6 @@
 //! What a page looks like to who attacks it, without a daemon.
 
-use usher_protocol::{
-    ids::Fingerprint,
-    time::{DurationMs, WallMs},
-    wire::Environment,
-};
-
 use super::*;
-use crate::admin::protocol::LeaseReport;
-
-/// Any lease.
-pub(super) fn lease_report() -> LeaseReport {
-    LeaseReport {
-        id: "1-1".parse().unwrap(),
-        feature: "acme/solver".to_owned(),
-        license: "acme-0001".parse().unwrap(),
-        environment: Environment::Live,
-        seats: 1,
-        client: Fingerprint([0; 32]),
-        user: "anna".to_owned(),
-        host: "ws1".to_owned(),
-        display: None,
-        process: 1,
-        since: WallMs(1_795_330_800_000),
-        free_in_ms: DurationMs::minutes(3),
-        note: None,
-        borrowed_until: None,
-        sharing: 1,
-    }
-}
 
 #[test]
 fn every_page_stands_in_the_documentation() {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use axum::{
     Extension,
     extract::{Query, State, rejection::QueryRejection},
-    http::StatusCode,
     response::{IntoResponse as _, Response},
 };
 use maud::{Markup, PreEscaped, html};
@@ -42,8 +41,7 @@ pub(super) async fn page(
     Extension(token): Extension<Token>,
     wish: Result<Query<Wish>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let wrong = |_| Problem::new(StatusCode::BAD_REQUEST, "This address makes no sense.");
-    let Query(wish) = wish.map_err(wrong)?;
+    let Query(wish) = wish?;
     let frame = Frame::gather(&shared, token).await?;
     let log = StorePaths::new(&shared.state_dir).usage;
     let head = shared.admin.log.head();
