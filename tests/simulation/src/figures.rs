@@ -39,6 +39,18 @@ figures! {
     releases => "releases",
     /// Seats or places given back unheard.
     given_up => "releases nobody heard",
+    /// Sets of features that were granted, and that reached their client.
+    sets => "sets granted",
+    /// Sets of which nothing was granted.
+    sets_refused => "sets refused whole",
+    /// Seats taken home, as their borrower heard.
+    borrows => "borrows granted",
+    /// Of those, brought back before their end, as the daemon heard.
+    borrows_returned => "borrows returned early",
+    /// Promises of the second license of a feature.
+    of_second_license => "promises of a second license",
+    /// Licenses that ended while somebody held a seat of them.
+    licenses_ended => "licenses that ended with leases out",
     /// Refusals that reached a client.
     refusals => "refusals",
     /// Daemon lives.
@@ -71,6 +83,8 @@ figures! {
     wall_jumps => "wall clock jumps",
     /// What administrators asked.
     admin_asks => "administrators' acts",
+    /// Old copies of the server's machine that were started in its place.
+    mixups => "old machines started by mistake",
     /// Servers not believed because their epoch went back.
     epochs_refused => "epochs refused",
     /// Times that believers were counted.

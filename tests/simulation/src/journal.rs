@@ -74,7 +74,8 @@ impl Journal for SimJournal {
             fresh: !state.committed,
         };
         match planted {
-            Some(Planted::NoHoldAtStart) => forget_lengths(&mut loaded),
+            Some(Planted::NoHoldAtStart) => forget_lengths(&mut loaded, false),
+            Some(Planted::BorrowsForgotten) => forget_lengths(&mut loaded, true),
             Some(Planted::NoHoldAfterRestore) => loaded.restored = None,
             _ => {}
         }
@@ -144,10 +145,13 @@ impl Journal for SimJournal {
     }
 }
 
-/// On purpose: what was promised before counts nothing (L4).
-fn forget_lengths(loaded: &mut Loaded) {
+/// On purpose: what was promised before counts nothing (L4), or what was taken home (L10).
+fn forget_lengths(loaded: &mut Loaded, only_borrowed: bool) {
     for (key, value) in &mut loaded.writes {
         if let Ok(Record::PutLease(mut lease)) = records::read(key, value) {
+            if only_borrowed && lease.borrowed.take().is_none() {
+                continue;
+            }
             lease.length_ms_longest = DurationMs::ZERO;
             if let Ok(write) = records::write(&Record::PutLease(lease)) {
                 *value = write.value.unwrap_or_default();

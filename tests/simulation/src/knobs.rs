@@ -1,10 +1,17 @@
 //! What a world is like: drawn from its seed, or said by a schedule. Decides how often things happen,
 //! never what they do.
 
-use usher_protocol::{documents::license::Grouping, time::DurationMs, wire::Environment};
+use usher_protocol::{
+    documents::license::Grouping,
+    time::{DurationMs, WallMs},
+    wire::Environment,
+};
 use usher_tests::proof::Dice;
 
-use crate::site::Terms;
+use crate::{
+    clock::WALL_AT_BEGINNING,
+    site::{LICENSE_SECOND, Terms},
+};
 
 /// Everything that makes one world different from another.
 #[derive(Debug, Clone)]
@@ -13,6 +20,8 @@ pub struct Knobs {
     pub stations: usize,
     /// The license it begins with.
     pub terms: Terms,
+    /// A second one for the same features, if there is one.
+    pub second: Option<Terms>,
     /// How messages travel.
     pub network: NetworkKnobs,
     /// How far clocks may drift: the oscillators are drawn from plus and minus this.
@@ -77,6 +86,9 @@ pub struct FaultKnobs {
     pub admin: Option<DurationMs>,
     /// A backup is taken, and sometimes an old one is restored.
     pub restore: Option<DurationMs>,
+    /// A snapshot of the server's machine is taken, or started by mistake. Only with one license: marks are
+    /// kept for each.
+    pub mixup: Option<DurationMs>,
 }
 
 /// What people do.
@@ -92,6 +104,10 @@ pub struct WorkKnobs {
     pub seats_max: u32,
     /// Sessions of one workstation at once, at most.
     pub sessions_max: usize,
+    /// Of a thousand checkouts so many want a seat of the second feature, too.
+    pub set_permille: u64,
+    /// Between two thoughts of going home; none is nobody goes home. Where people do, clocks are kept right.
+    pub home: Option<DurationMs>,
 }
 
 impl Default for Knobs {
@@ -100,6 +116,7 @@ impl Default for Knobs {
         Self {
             stations: 2,
             terms: Terms::default(),
+            second: None,
             network: NetworkKnobs {
                 loss_permille: 0,
                 twice_permille: 0,
@@ -120,6 +137,8 @@ impl Default for Knobs {
                 wait_permille: 0,
                 seats_max: 1,
                 sessions_max: 1,
+                set_permille: 0,
+                home: None,
             },
             queue_ms_max: 2,
             disk_ms_max: 2,
@@ -130,6 +149,51 @@ impl Default for Knobs {
 impl Knobs {
     /// A world of trouble.
     pub fn draw(dice: &mut Dice) -> Self {
+        let mut knobs = Self::draw_usual(dice);
+        knobs.draw_more(dice);
+        knobs
+    }
+
+    /// What some worlds have beside: a second feature and a second license, licenses that end, people who go
+    /// home, a machine that is mistaken for the server.
+    fn draw_more(&mut self, dice: &mut Dice) {
+        let lease = self.terms.lease_ms;
+        if dice.permille(400) {
+            self.terms.seats_second = Some(1 + u32::try_from(dice.below(3)).unwrap_or(0));
+            self.work.set_permille = 100 + dice.below(500);
+        }
+        if self.terms.environment == Environment::Live && dice.permille(350) {
+            self.draw_home(dice);
+        }
+        if dice.permille(300) {
+            self.terms.expires = Some(draw_end(dice, lease));
+        }
+        if dice.permille(350) {
+            self.second = Some(Terms {
+                license: LICENSE_SECOND,
+                seats: 1 + u32::try_from(dice.below(3)).unwrap_or(0),
+                overdraft: 0,
+                expires: dice.permille(400).then(|| draw_end(dice, lease)),
+                ..self.terms.clone()
+            });
+        } else if dice.permille(400) {
+            self.faults.mixup = Some(times(lease, 5 + dice.below(200), 10));
+        }
+    }
+
+    /// A borrow runs on wall clocks, which somebody keeps right: what drifts meanwhile is less than the
+    /// tolerance (L10, L14).
+    fn draw_home(&mut self, dice: &mut Dice) {
+        let lease = self.terms.lease_ms;
+        self.drift_ppm_max = self.drift_ppm_max.min(1_000);
+        let longest = DurationMs(lease.0 * (2 + dice.below(9)));
+        self.terms.borrow_ms_max = longest.clamp(DurationMs::hours(1), DurationMs::days(10));
+        self.terms.early_return = dice.permille(500);
+        self.work.home = Some(times(lease, 1 + dice.below(15), 10));
+        self.terms.seats += 1 + u32::try_from(dice.below(2)).unwrap_or(0);
+    }
+
+    fn draw_usual(dice: &mut Dice) -> Self {
         let terms = draw_terms(dice);
         let lease = terms.lease_ms;
         let seats_max = if terms.seats > 1 && dice.permille(300) {
@@ -149,7 +213,10 @@ impl Knobs {
                 wait_permille: dice.below(1001),
                 seats_max,
                 sessions_max: 1 + pick(dice, 3),
+                set_permille: 0,
+                home: None,
             },
+            second: None,
             queue_ms_max: [1, 20, 1_000][pick(dice, 3)],
             disk_ms_max: [1, 50, 1_000][pick(dice, 3)],
             terms,
@@ -182,6 +249,11 @@ fn draw_terms(dice: &mut Dice) -> Terms {
     }
 }
 
+/// Some way into the world, or after its end.
+fn draw_end(dice: &mut Dice, lease: DurationMs) -> WallMs {
+    WALL_AT_BEGINNING.plus(DurationMs(lease.0 * (2 + dice.below(100))))
+}
+
 fn draw_network(dice: &mut Dice, lease: DurationMs) -> NetworkKnobs {
     NetworkKnobs {
         loss_permille: [0, 10, 50, 200][pick(dice, 4)],
@@ -211,6 +283,7 @@ fn draw_faults(dice: &mut Dice, lease: DurationMs) -> FaultKnobs {
         server_wall_jump: sometimes(250, 200),
         admin: sometimes(700, 100),
         restore: sometimes(300, 300),
+        mixup: None,
         power_permille: [0, 500, 1000][pick(dice, 3)],
         commit_crash_permille: [0, 0, 1, 10][pick(dice, 4)],
         down_ms_max: [100, 5_000, 60_000, lease.0 / 2, lease.0 * 2][pick(dice, 5)],

@@ -30,4 +30,10 @@ pub enum Planted {
     LifeIgnored,
     /// A renewal that is refused because the lease was taken back is answered with the last promise (L7).
     RenewedAfterEviction,
+    /// What was taken home is forgotten at a restart (L10).
+    BorrowsForgotten,
+    /// The daemon has a license without the end that its clients know of (L8).
+    EndIgnored,
+    /// The first lease of a set is lent although the set is refused.
+    SetInPieces,
 }

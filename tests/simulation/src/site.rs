@@ -9,6 +9,8 @@ use usher_protocol::{
         license::{Feature, Grouping, License, VerifiedLicense, issue},
     },
     ids::{Fingerprint, PublicKey},
+    limits::BORROW_TOLERANCE_MS,
+    names::{FeatureName, LicenseId},
     time::{DurationMs, WallMs},
     wire::Environment,
 };
@@ -18,6 +20,8 @@ use crate::clock::WALL_AT_BEGINNING;
 /// What a license of the world says; all else is the same in each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
+    /// Which license: the first, or one beside it.
+    pub license: &'static str,
     /// A higher one replaces a lower one (T7).
     pub serial: u64,
     /// Seats of the feature.
@@ -30,6 +34,10 @@ pub struct Terms {
     pub grouping: Grouping,
     /// The longest borrow; zero is none.
     pub borrow_ms_max: DurationMs,
+    /// A borrow that comes back early is lent anew at once (L10).
+    pub early_return: bool,
+    /// Seats of the second feature, if it is in there.
+    pub seats_second: Option<u32>,
     /// First moment after its validity, if it ends.
     pub expires: Option<WallMs>,
     /// Live, or test with tiny lengths (T8).
@@ -39,12 +47,15 @@ pub struct Terms {
 impl Default for Terms {
     fn default() -> Self {
         Self {
+            license: LICENSE,
             serial: 1,
             seats: 2,
             overdraft: 0,
             lease_ms: DurationMs::minutes(10),
             grouping: Grouping::Process,
             borrow_ms_max: DurationMs::ZERO,
+            early_return: false,
+            seats_second: None,
             expires: None,
             environment: Environment::Live,
         }
@@ -52,9 +63,34 @@ impl Default for Terms {
 }
 
 impl Terms {
-    /// The most seats that may be out under it (L7).
-    pub fn limit(&self) -> u32 {
-        self.seats.saturating_add(self.overdraft)
+    /// The most seats of a feature that may be out under it (L7).
+    pub fn limit(&self, feature: &FeatureName) -> u32 {
+        if feature.as_str() == FEATURE {
+            self.seats.saturating_add(self.overdraft)
+        } else {
+            self.seats_second.unwrap_or_default()
+        }
+    }
+
+    /// The same for ever.
+    pub(crate) fn without_end(&self) -> Self {
+        Self {
+            expires: None,
+            ..self.clone()
+        }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> LicenseId {
+        self.license.parse().unwrap()
+    }
+
+    /// How long something lent under it may be out at most, off line or on line.
+    pub(crate) fn longest(&self) -> DurationMs {
+        match self.borrow_ms_max {
+            DurationMs::ZERO => self.lease_ms,
+            borrow => self.lease_ms.max(borrow.plus(BORROW_TOLERANCE_MS)),
+        }
     }
 
     /// The shortest length a lease may have (T8).
@@ -79,7 +115,7 @@ impl Terms {
             expires: WallMs::NEVER,
         };
         let license = License {
-            id: LICENSE.parse().unwrap(),
+            id: self.id(),
             serial: self.serial,
             vendor: "acme".parse().unwrap(),
             customer: "Example Works".to_owned(),
@@ -90,17 +126,28 @@ impl Terms {
             issued,
             replaces: Vec::new(),
             support: None,
-            features: vec![self.feature(issued)],
+            features: self.features(issued),
         };
         let certificate = certificate.sign(root_key()).unwrap();
         let text = issue(&license, &issuing, &certificate, None).unwrap();
         Arc::new(VerifiedLicense::verify(text.as_bytes()).unwrap())
     }
 
+    fn features(&self, issued: WallMs) -> Vec<Feature> {
+        let first = self.feature(issued);
+        let second = self.seats_second.map(|seats| Feature {
+            feature: FEATURE_SECOND.parse().unwrap(),
+            seats: Some(seats),
+            overdraft: 0,
+            ..first.clone()
+        });
+        std::iter::once(first).chain(second).collect()
+    }
+
     fn feature(&self, issued: WallMs) -> Feature {
         Feature {
             claimed_user: self.grouping == Grouping::User,
-            early_return: false,
+            early_return: self.early_return,
             write_off: 0,
             feature: FEATURE.parse().unwrap(),
             version: None,
@@ -117,11 +164,17 @@ impl Terms {
     }
 }
 
-/// The one feature.
+/// The feature that everybody wants.
 pub const FEATURE: &str = "solver";
 
-/// The one license.
+/// One that some want beside it, in the same breath.
+pub const FEATURE_SECOND: &str = "mesher";
+
+/// The license of every world.
 pub const LICENSE: &str = "acme-0001";
+
+/// One beside it, of some worlds: the same features, other seats.
+pub const LICENSE_SECOND: &str = "acme-0002";
 
 /// The site's key.
 pub fn site_key() -> &'static SigningKey {

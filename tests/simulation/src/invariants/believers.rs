@@ -3,7 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use usher_protocol::{documents::license::Grouping, ids::PublicKey};
+use usher_protocol::{
+    documents::license::Grouping,
+    ids::{LeaseId, PublicKey},
+    names::{FeatureName, LicenseId},
+    wire::Holder,
+};
 
 use super::Violation;
 use crate::world::World;
@@ -11,7 +16,21 @@ use crate::world::World;
 /// Counts who believes.
 pub(crate) fn judge(world: &mut World) -> Result<(), Violation> {
     world.figures.judged += 1;
-    let beliefs = beliefs(world);
+    let mut pools: BTreeMap<Pool, Vec<Belief>> = BTreeMap::new();
+    for belief in beliefs(world) {
+        pools.entry(belief.pool.clone()).or_default().push(belief);
+    }
+    let wrong = pools.iter().find_map(|(pool, beliefs)| {
+        let what = judge_pool(beliefs).err()?;
+        Some(format!("of {} of {}: {what}", pool.1, pool.0))
+    });
+    match wrong {
+        None => Ok(()),
+        Some(what) => Err(Violation::new(world, "believers", what)),
+    }
+}
+
+fn judge_pool(beliefs: &[Belief]) -> Result<(), String> {
     // L7: a lease that was extended when fewer seats were there is judged among its like; with the
     // others, by what was there when they were extended.
     for limit in beliefs.iter().map(|belief| belief.limit) {
@@ -23,17 +42,20 @@ pub(crate) fn judge(world: &mut World) -> Result<(), Violation> {
         let believed: u32 = shares.values().sum();
         if believed > limit {
             let who: Vec<_> = beliefs.iter().map(|belief| belief.who.as_str()).collect();
-            let what = format!(
+            return Err(format!(
                 "{believed} seats of {limit} are believed in: {}",
                 who.join(", ")
-            );
-            return Err(Violation::new(world, "believers", what));
+            ));
         }
     }
     Ok(())
 }
 
+/// Of one license, one feature.
+type Pool = (LicenseId, FeatureName);
+
 struct Belief {
+    pool: Pool,
     share: Share,
     seats: u32,
     limit: u32,
@@ -44,6 +66,7 @@ struct Belief {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Share {
     One(usize, u64),
+    Home(LeaseId),
     Host(PublicKey),
     UserHost(PublicKey, String),
     User(String),
@@ -58,27 +81,39 @@ fn beliefs(world: &World) -> Vec<Belief> {
         }
         let now = world.station_now(station.number);
         for (number, seat) in &station.seats {
-            let Some(extended) = &seat.extended else {
-                continue;
-            };
-            if !seat.session.state(now).is_some_and(|state| state.holds()) {
-                continue;
+            let holds = || seat.session.state(now).is_some_and(|state| state.holds());
+            if let Some(extended) = seat.extended.as_ref().filter(|_| holds()) {
+                let one = Share::One(station.number, *number);
+                beliefs.push(Belief {
+                    pool: extended.pool.clone(),
+                    share: share(extended.grouping, station.key, &seat.holder, one),
+                    seats: seat.seats,
+                    limit: extended.limit,
+                    who: format!("{}/{number} with {}", station.number, seat.seats),
+                });
             }
-            let (key, holder) = (station.key, &seat.holder);
-            let share = match extended.grouping {
-                Grouping::Process => Share::One(station.number, *number),
-                Grouping::Host => Share::Host(key),
-                Grouping::UserHost => Share::UserHost(key, holder.user.clone()),
-                Grouping::User => Share::User(holder.user.clone()),
-                Grouping::Display => Share::Display(key, holder.display.clone()),
-            };
+        }
+        for it in station.at_home.iter().filter(|it| it.holds(now.wall)) {
+            let lease = &it.lease;
+            let one = Share::Home(lease.id);
             beliefs.push(Belief {
-                share,
-                seats: seat.seats,
-                limit: extended.limit,
-                who: format!("{}/{number} with {}", station.number, seat.seats),
+                pool: it.extended.pool.clone(),
+                share: share(lease.grouping, station.key, &lease.holder, one),
+                seats: lease.seats,
+                limit: it.extended.limit,
+                who: format!("{} at home with {}", station.number, lease.seats),
             });
         }
     }
     beliefs
+}
+
+fn share(grouping: Grouping, key: PublicKey, holder: &Holder, one: Share) -> Share {
+    match grouping {
+        Grouping::Process => one,
+        Grouping::Host => Share::Host(key),
+        Grouping::UserHost => Share::UserHost(key, holder.user.clone()),
+        Grouping::User => Share::User(holder.user.clone()),
+        Grouping::Display => Share::Display(key, holder.display.clone()),
+    }
 }

@@ -15,6 +15,16 @@ pub(crate) fn judge(world: &World) -> Result<(), Violation> {
             continue;
         }
         let now = world.station_now(station.number);
+        let at_home = station.at_home.iter();
+        for it in at_home.filter(|it| it.holds(now.wall) && !it.may_be_lost) {
+            if !known.contains(&key(it.lease.id)) {
+                let what = format!(
+                    "station {} has {} at home, and the store does not know it",
+                    station.number, it.lease.id
+                );
+                return Err(Violation::new(world, "known_after_restart", what));
+            }
+        }
         for (number, seat) in &station.seats {
             let holds = seat.session.state(now).is_some_and(|state| state.holds());
             let lease = seat.session.held().map(|held| held.granted.id);

@@ -13,6 +13,7 @@ use usherd::core::Question;
 use super::{Crash, World, server::To};
 use crate::{
     invariants::{self, replay_equals_live::Base},
+    planted::Planted,
     site::{self, Terms},
     storage::{Copy, Storage},
 };
@@ -56,12 +57,18 @@ impl World {
 
     /// Installs a license of these terms.
     pub fn install(&mut self, terms: &Terms) -> Ticket {
-        let license = terms.sign();
+        if let Some(expires) = terms.expires {
+            self.look_for_end(expires);
+        }
+        let license = match self.planted {
+            Some(Planted::EndIgnored) => terms.without_end().sign(),
+            _ => terms.sign(),
+        };
         self.server.signed.insert(license.hash(), terms.clone());
         self.note(|| {
             format!(
-                "license serial {}: {} seats, leases of {}",
-                terms.serial, terms.seats, terms.lease_ms
+                "license {} serial {}: {} seats, leases of {}",
+                terms.license, terms.serial, terms.seats, terms.lease_ms
             )
         });
         let root_confirmed = Some(license.root().fingerprint());
@@ -73,8 +80,13 @@ impl World {
 
     /// Removes the license; its leases run on (L7).
     pub fn remove_license(&mut self) -> Ticket {
-        self.note(|| "the license is removed".to_owned());
-        self.admin(AdminAsk::RemoveLicense(license_id()))
+        self.remove(site::LICENSE)
+    }
+
+    /// Removes a license by its name.
+    pub fn remove(&mut self, license: &str) -> Ticket {
+        self.note(|| format!("the license {license} is removed"));
+        self.admin(AdminAsk::RemoveLicense(license.parse().unwrap()))
     }
 
     /// Lends nothing of the license, or lends again.
@@ -140,6 +152,8 @@ impl World {
     /// Leases may be out that the store does not know (L12).
     fn lose_track(&mut self) {
         self.server.went_back = true;
+        let at_home = self.stations.iter_mut().flat_map(|it| &mut it.at_home);
+        at_home.for_each(|it| it.may_be_lost = true);
         let seats = self
             .stations
             .iter_mut()

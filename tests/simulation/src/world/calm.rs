@@ -23,6 +23,7 @@ impl World {
     pub fn calm(&mut self) -> Result<(), Violation> {
         self.note(|| "calm".to_owned());
         self.is_restless = false;
+        self.start_right_machine();
         self.server.storage.lock().fuse = None;
         for machine in self.machines() {
             if self.is_still(machine) {
@@ -40,12 +41,16 @@ impl World {
         }
         self.mend();
         let longest = self.longest();
-        let terms = Terms {
-            serial: self.knobs.terms.serial + 1,
-            ..self.knobs.terms.clone()
-        };
-        self.install(&terms);
-        self.knobs.terms = terms;
+        for is_second in [false, true] {
+            if let Some(terms) = self.license(is_second) {
+                let terms = Terms {
+                    serial: terms.serial + 1,
+                    expires: None,
+                    ..terms
+                };
+                self.replace_license(terms);
+            }
+        }
         self.suspend_license(false);
         self.set_policy(Policy::default());
         // What may be out unknown is held first (L12), then whoever waits has its turn.
@@ -82,9 +87,9 @@ impl World {
         }
     }
 
-    /// The longest length of any license so far.
+    /// The longest that anything may be out under any license so far.
     fn longest(&self) -> DurationMs {
-        let lengths = self.server.signed.values().map(|terms| terms.lease_ms);
+        let lengths = self.server.signed.values().map(Terms::longest);
         lengths.max().unwrap_or_default()
     }
 

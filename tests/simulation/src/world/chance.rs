@@ -6,10 +6,13 @@ use usher_engine::{
         FeaturePattern, LeaseRule, LingerRule, MaximumRule, Per, Policy, QueueRule, Rule, Who,
     },
 };
-use usher_protocol::time::DurationMs;
+use usher_protocol::time::{DurationMs, WallMs};
 
 use super::{Event, Machine, SeatId, Wish, World};
-use crate::site::Terms;
+use crate::{
+    clock::{Moment, WALL_AT_BEGINNING},
+    site::Terms,
+};
 
 /// One kind of thing that happens again and again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +29,35 @@ pub(crate) enum Chance {
     ServerWallJump,
     Admin,
     Restore,
+    /// Somebody at a workstation thinks of going home.
+    Home,
+    /// Clocks are set right.
+    Clocks,
+    /// An old copy of the server's machine.
+    Mixup,
+    /// The right machine again.
+    RightMachine,
+    /// A license ends at that time.
+    LicenseEnds(WallMs),
     /// A suspension ends.
     Resume,
+}
+
+impl Chance {
+    /// Whether it is done to the machine that holds the leases, or asked of its daemon.
+    fn needs_right_machine(self) -> bool {
+        matches!(
+            self,
+            Self::ServerCrash
+                | Self::ServerPause
+                | Self::ServerWallJump
+                | Self::Admin
+                | Self::Restore
+                | Self::Mixup
+                | Self::LicenseEnds(_)
+                | Self::Resume
+        )
+    }
 }
 
 impl World {
@@ -44,6 +74,9 @@ impl World {
             Chance::ServerWallJump,
             Chance::Admin,
             Chance::Restore,
+            Chance::Home,
+            Chance::Clocks,
+            Chance::Mixup,
         ];
         all.extend((0..self.stations.len()).map(Chance::Work));
         for chance in all {
@@ -74,7 +107,10 @@ impl World {
             Chance::ServerWallJump => faults.server_wall_jump,
             Chance::Admin => faults.admin,
             Chance::Restore => faults.restore,
-            Chance::Resume => None,
+            Chance::Home => self.knobs.work.home,
+            Chance::Clocks => self.knobs.work.home.map(|_| DurationMs::hours(1)),
+            Chance::Mixup => faults.mixup,
+            Chance::Resume | Chance::RightMachine | Chance::LicenseEnds(_) => None,
         }
     }
 
@@ -83,6 +119,9 @@ impl World {
             return;
         }
         self.plan(chance);
+        if self.is_mixed_up() && chance.needs_right_machine() {
+            return self.postpone(chance);
+        }
         let station = self.draw(self.stations.len());
         match chance {
             Chance::Work(station) => self.work(station),
@@ -110,12 +149,26 @@ impl World {
             }
             Chance::ServerWallJump => {
                 let by_ms = self.draw_jump();
-                self.jump_server_wall(by_ms);
+                // Whoever sets it forward stands for it, and frees what is at home (L11, L14).
+                let is_kept = self.knobs.work.home.is_some();
+                self.jump_server_wall(if is_kept { -by_ms.abs() } else { by_ms });
             }
             Chance::Pause | Chance::WallJump => {}
             Chance::Admin => self.administer(),
             Chance::Restore => self.back_up_or_restore(),
+            Chance::Home => self.go_or_come_home(station),
+            Chance::Clocks => self.correct_clocks(),
+            Chance::Mixup => self.take_or_start_image(),
+            Chance::RightMachine => self.start_right_machine(),
+            Chance::LicenseEnds(expires) => self.license_ends(expires),
             Chance::Resume => drop(self.suspend_license(false)),
+        }
+    }
+
+    /// What is due once comes when the right machine runs again.
+    fn postpone(&mut self, chance: Chance) {
+        if matches!(chance, Chance::Resume | Chance::LicenseEnds(_)) {
+            self.after(DurationMs::minutes(1), Event::Chance(chance));
         }
     }
 
@@ -135,6 +188,8 @@ impl World {
             waits: self.dice.permille(self.knobs.work.wait_permille),
             length_ms: None,
             user: user.to_owned(),
+            second: self.knobs.work.set_permille > 0
+                && self.dice.permille(self.knobs.work.set_permille),
         };
         let seat = self.check_out(station, &wish);
         self.lose_patience(seat);
@@ -192,8 +247,8 @@ impl World {
                 self.after(length, Event::Chance(Chance::Resume));
             }
             5 => {
-                self.remove_license();
-                let terms = self.knobs.terms.clone();
+                let terms = self.draw_license();
+                self.remove(terms.license);
                 self.install(&terms);
             }
             6 => {
@@ -237,14 +292,42 @@ impl World {
     }
 
     /// After a loss the newest license is added again, so that what is held is held no longer than it must (S6).
-    fn add_the_newest(&mut self) {
-        let terms = self.knobs.terms.clone();
+    pub(crate) fn add_the_newest(&mut self) {
+        for is_second in [false, true] {
+            if let Some(terms) = self.license(is_second) {
+                self.install(&terms);
+            }
+        }
+    }
+
+    /// The newest issue of the first or of the second license.
+    pub(crate) fn license(&self, is_second: bool) -> Option<Terms> {
+        if is_second {
+            self.knobs.second.clone()
+        } else {
+            Some(self.knobs.terms.clone())
+        }
+    }
+
+    /// The vendor issues it, and it is installed.
+    pub(crate) fn replace_license(&mut self, terms: Terms) {
         self.install(&terms);
+        if terms.license == self.knobs.terms.license {
+            self.knobs.terms = terms;
+        } else {
+            self.knobs.second = Some(terms);
+        }
+    }
+
+    fn draw_license(&mut self) -> Terms {
+        let is_second = self.knobs.second.is_some() && self.dice.permille(400);
+        let drawn = self.license(is_second);
+        drawn.unwrap_or_else(|| self.knobs.terms.clone())
     }
 
     /// Most administrators do so as soon as the daemon is back.
     pub(crate) fn add_the_newest_after_a_loss(&mut self) {
-        let works = self.knobs.work.think.is_some() && self.is_restless;
+        let works = self.knobs.work.think.is_some() && self.is_restless && !self.is_mixed_up();
         if works && self.server.went_back && self.dice.permille(900) {
             self.add_the_newest();
         }
@@ -253,7 +336,7 @@ impl World {
     fn change_license(&mut self) {
         let seats = 1 + self.draw(6);
         let shorter = self.dice.permille(300);
-        let now = &self.knobs.terms;
+        let now = self.draw_license();
         let shortest = now.shortest();
         let lease_ms = if shorter {
             DurationMs((now.lease_ms.0 / 4).max(shortest.0))
@@ -262,17 +345,27 @@ impl World {
         };
         let changes_length = self.dice.permille(400);
         let terms = Terms {
-            serial: self.knobs.terms.serial + 1,
+            serial: now.serial + 1,
             seats: u32::try_from(seats).unwrap_or(1),
             lease_ms: if changes_length {
                 lease_ms
             } else {
-                self.knobs.terms.lease_ms
+                now.lease_ms
             },
-            ..self.knobs.terms.clone()
+            expires: now.expires.map(|expires| self.renew_end(expires)),
+            ..now
         };
-        self.install(&terms);
-        self.knobs.terms = terms;
+        self.replace_license(terms);
+    }
+
+    /// A license that ends is issued for longer once it is over.
+    fn renew_end(&mut self, expires: WallMs) -> WallMs {
+        let wall = WALL_AT_BEGINNING.plus(self.now.since(Moment(0)));
+        if expires > wall {
+            return expires;
+        }
+        let leases = 2 + self.dice.below(40);
+        wall.plus(DurationMs(self.knobs.terms.lease_ms.0 * leases))
     }
 
     fn evict_somebody(&mut self) {
@@ -307,7 +400,7 @@ impl World {
     }
 
     /// From nothing to so many lease lengths, short ones more often.
-    fn draw_length(&mut self, leases_max: u64) -> DurationMs {
+    pub(crate) fn draw_length(&mut self, leases_max: u64) -> DurationMs {
         let max = self.knobs.terms.lease_ms.0 * leases_max;
         let max = if self.dice.permille(500) {
             max

@@ -6,6 +6,7 @@ use usher_protocol::{
     documents::endorsement::VerifiedEndorsement,
     ids::{Epoch, PublicKey},
     limits::HANDSHAKE_MS_MAX,
+    names::LicenseId,
     time::DurationMs,
 };
 
@@ -61,7 +62,7 @@ impl World {
     /// two dials.
     pub(crate) fn find_server(&mut self, station: usize) {
         let it = &self.stations[station];
-        if it.link == Link::Down && !it.seats.is_empty() {
+        if it.link == Link::Down && it.needs_link() {
             let wait = self.dice.below(DIAL_MS_LAST);
             self.dial_after(station, DurationMs(wait));
         }
@@ -76,11 +77,12 @@ impl World {
 
     pub(crate) fn dial(&mut self, station: usize, wish: u64) {
         let it = &self.stations[station];
-        if it.dials != wish || it.link != Link::Down || it.seats.is_empty() {
+        if it.dials != wish || it.link != Link::Down || !it.needs_link() {
             return;
         }
         // In vain, so it is not tried every half minute of the world: see `find_server`.
-        if it.is_blocked || self.server.life.is_none() || self.is_still(Machine::Server) {
+        let is_there = self.server.life.is_some() && !self.is_still(Machine::Server);
+        if it.is_blocked || !is_there || !self.meets_the_machine(station) {
             return;
         }
         let connection = self.open_connection(station);
@@ -121,14 +123,15 @@ impl World {
         let Answer::Welcome(authority) = answer else {
             return self.dial_failed(station, connection);
         };
-        let endorsed = self.endorsed(&authority.endorsement);
+        let (license, serial) = self.endorsed(&authority.endorsement);
         let shown = Mark {
-            serial: endorsed,
+            serial,
             epoch: authority.epoch,
             life: (self.planted != Some(Planted::LifeIgnored)).then_some(authority.life),
         };
-        match Mark::after(self.stations[station].mark, shown) {
-            Ok(mark) => self.stations[station].mark = Some(mark),
+        let seen = self.stations[station].marks.get(&license).copied();
+        match Mark::after(seen, shown) {
+            Ok(mark) => drop(self.stations[station].marks.insert(license, mark)),
             Err(_) if self.planted == Some(Planted::EpochIgnored) => {}
             Err(seen) => {
                 self.figures.epochs_refused += 1;
@@ -145,24 +148,27 @@ impl World {
         let it = &mut self.stations[station];
         it.link = Link::Up(connection, authority.epoch);
         it.failures = 0;
+        let serial_max = it.seen.map_or(serial, |(before, _)| before.max(serial));
+        it.seen = Some((serial_max, authority.epoch));
         let site = site::site();
         self.feed_all(station, &Input::Connected(site));
+        self.ask_for_home_again(station);
     }
 
-    /// The serial of an endorsement, checked once for each.
+    /// License and serial of an endorsement, checked once for each.
     fn endorsed(
         &mut self,
         signed: &usher_protocol::documents::endorsement::SignedEndorsement,
-    ) -> u64 {
+    ) -> (LicenseId, u64) {
         let key = signed.endorsement.signature.to_bytes();
-        if let Some(serial) = self.watch.endorsed.get(&key) {
-            return *serial;
+        if let Some(known) = self.watch.endorsed.get(&key) {
+            return known.clone();
         }
         let root = PublicKey::from(site::root_key());
         let verified = VerifiedEndorsement::verify(signed, &root).unwrap();
-        let serial = verified.serial;
-        self.watch.endorsed.insert(key, serial);
-        serial
+        let named = (verified.license.clone(), verified.serial);
+        self.watch.endorsed.insert(key, named.clone());
+        named
     }
 
     /// The client hears that its connection is gone.

@@ -5,7 +5,9 @@ mod admin;
 mod calm;
 mod chance;
 mod hand;
+mod home;
 mod link;
+mod mixup;
 mod network;
 mod power;
 mod seat;
@@ -14,6 +16,7 @@ mod station;
 
 pub use admin::Ticket;
 pub use server::Crash;
+pub(crate) use station::Extended;
 pub use station::{SeatId, Wish};
 
 use std::{
@@ -34,6 +37,7 @@ use crate::{
     trace::Trace,
 };
 use chance::Chance;
+use mixup::{Image, Mixup};
 use network::{Connection, FromClient, FromServer};
 use server::{Server, Stage};
 use station::Station;
@@ -59,6 +63,9 @@ pub struct World {
     scheduled: u64,
     /// Backups taken so far.
     pub(crate) copies: Vec<Copy>,
+    /// A snapshot of the server's machine, and the right machine while that one runs by mistake.
+    pub(crate) old_machine: Option<Image>,
+    pub(crate) mixup: Option<Mixup>,
     /// Stations to which nothing comes through.
     pub(crate) deaf: BTreeSet<usize>,
 }
@@ -139,12 +146,17 @@ impl World {
             queue: BinaryHeap::new(),
             scheduled: 0,
             copies: Vec::new(),
+            old_machine: None,
+            mixup: None,
             deaf: BTreeSet::new(),
             knobs,
         };
         world.start_server();
         let terms = world.knobs.terms.clone();
         world.install(&terms);
+        if let Some(second) = world.knobs.second.clone() {
+            world.install(&second);
+        }
         world.run_for(DurationMs::seconds(1)).ok();
         world.begin_chances();
         world

@@ -77,7 +77,7 @@ impl World {
     /// With some chance the next life of the disk is short.
     pub(crate) fn light_fuse(&mut self) {
         let permille = self.knobs.faults.commit_crash_permille;
-        if self.is_restless && permille > 0 && self.dice.permille(permille) {
+        if self.is_restless && !self.is_mixed_up() && permille > 0 && self.dice.permille(permille) {
             let operations = self.dice.below(4);
             self.set_fuse(u32::try_from(operations).unwrap_or(0));
         }

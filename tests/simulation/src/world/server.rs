@@ -221,11 +221,13 @@ impl World {
     /// The daemon may have died before it had its license.
     fn license_anew(&mut self) {
         let state = self.server.storage.lock().state();
+        if self.is_mixed_up() {
+            return;
+        }
         if self.knobs.faults.admin.is_some()
             && !state.live.keys().any(|key| key.first() == Some(&b'P'))
         {
-            let terms = self.knobs.terms.clone();
-            self.install(&terms);
+            self.add_the_newest();
         }
     }
 
@@ -253,10 +255,17 @@ impl World {
         if self.server.life.is_none() {
             return;
         }
+        let Some(station) = self.connections.get(&connection).map(|it| it.station) else {
+            return;
+        };
+        let is_hello = matches!(message, FromClient::Hello);
+        // What was on its way to one machine does not come to another.
+        if is_hello && !self.meets_the_machine(station) {
+            return;
+        }
         let Some(it) = self.connections.get_mut(&connection) else {
             return;
         };
-        let station = it.station;
         match message {
             FromClient::Hello if it.life.is_none() => it.life = Some(lives),
             FromClient::Request(..) if it.life == Some(lives) => {}
@@ -266,10 +275,21 @@ impl World {
         match message {
             FromClient::Hello => self.ask(To::Hello(connection), caller, ClientAsk::Hello(hello())),
             FromClient::Request(number, request) => {
+                self.lend_in_pieces(caller, &request);
                 if let Some(ask) = self.ask_of(*request) {
                     self.ask(To::Request(connection, number), caller, ask);
                 }
             }
+        }
+    }
+
+    /// On purpose: the first of a set is asked for alone, so that the set is refused.
+    fn lend_in_pieces(&mut self, caller: Caller, request: &Request) {
+        if let (Request::CheckoutAll(all), Some(Planted::SetInPieces)) = (request, self.planted)
+            && let Some(first) = all.first()
+        {
+            let nobody = To::Admin(Ticket::OUTSIDE);
+            self.ask(nobody, caller, ClientAsk::Checkout(first.clone()));
         }
     }
 

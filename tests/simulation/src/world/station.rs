@@ -5,19 +5,26 @@ use std::collections::BTreeMap;
 use usher_client::{
     connection::Expected,
     marks::Mark,
-    session::{Ask, Change, Fresh, Input, Output, Session},
+    session::{Ask, Change, Fresh, Input, Outcome, Output, Send, Session},
 };
 use usher_protocol::{
     codec,
     documents::license::Grouping,
     envelope::{Signature, Signed},
-    ids::{Nonce, PublicKey, Token},
+    ids::{Epoch, Nonce, PublicKey, Token},
+    names::{FeatureName, LicenseId},
     time::{DurationMs, Now, WallMs},
-    wire::Holder,
+    wire::{Holder, Request},
 };
 use usher_tests::proof::Dice;
 
-use super::{Event, World, link::Link, network::FromClient, server::draw_drift};
+use super::{
+    Event, World,
+    home::{AskedHome, AtHome},
+    link::Link,
+    network::FromClient,
+    server::draw_drift,
+};
 use crate::{clock::MachineClock, knobs::Knobs, planted::Planted, site};
 
 /// A workstation with one client process.
@@ -25,9 +32,16 @@ pub(crate) struct Station {
     pub(crate) number: usize,
     pub(crate) key: PublicKey,
     pub(crate) clock: MachineClock,
-    pub(crate) mark: Option<Mark>,
+    /// By license, as the client keeps them (L12).
+    pub(crate) marks: BTreeMap<LicenseId, Mark>,
+    /// The highest serial, and the last epoch, that welcomed it, whatever its marks say.
+    pub(crate) seen: Option<(u64, Epoch)>,
     pub(crate) link: Link,
     pub(crate) seats: BTreeMap<u64, Seat>,
+    /// Taken home, as files that outlive the client's process (L10).
+    pub(crate) at_home: Vec<AtHome>,
+    /// Asked to take home, and not answered yet; on disk before it is sent.
+    pub(crate) asked_home: Option<AskedHome>,
     pub(crate) calls: BTreeMap<(u64, u64), Call>,
     pub(crate) is_still: bool,
     pub(crate) held: Vec<Event>,
@@ -52,6 +66,8 @@ pub(crate) struct Seat {
     pub(crate) extended: Option<Extended>,
     pub(crate) wish: u64,
     pub(crate) is_done: bool,
+    /// How often its set was asked for.
+    pub(crate) sets_sent: u32,
     /// The store was put back since its last extension.
     pub(crate) may_be_lost: bool,
 }
@@ -60,16 +76,34 @@ pub(crate) struct Seat {
 #[derive(Debug, Clone)]
 pub(crate) struct Extended {
     pub(crate) signed: Signed,
+    pub(crate) pool: (LicenseId, FeatureName),
+    pub(crate) expires: Option<WallMs>,
     pub(crate) limit: u32,
     pub(crate) grouping: Grouping,
 }
 
 /// A request under way.
+#[derive(Debug)]
 pub(crate) struct Call {
-    pub(crate) seat: u64,
-    pub(crate) attempt: u64,
-    pub(crate) expected: Option<Expected>,
+    pub(crate) from: From,
+    /// What the leases in its answer must say, in this order.
+    pub(crate) expected: Vec<Expected>,
+    /// Of a set, the nonces that stand or fall together.
+    pub(crate) set: Vec<Nonce>,
     pub(crate) sent: Now,
+}
+
+/// Who at a workstation asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum From {
+    /// The session of that seat, with its attempt of that number.
+    Seat(u64, u64),
+    /// Whoever wants to take a seat home, under that nonce.
+    TakingHome(Nonce),
+    /// Whoever brings one back.
+    BringingBack,
+    /// Whoever shows what is at home.
+    Showing,
 }
 
 /// Names one seat of the world.
@@ -92,6 +126,8 @@ pub struct Wish {
     pub length_ms: Option<DurationMs>,
     /// The user's login name.
     pub user: String,
+    /// A seat of the second feature in the same breath: both or none.
+    pub second: bool,
 }
 
 impl Default for Wish {
@@ -101,6 +137,7 @@ impl Default for Wish {
             waits: false,
             length_ms: None,
             user: "ann".to_owned(),
+            second: false,
         }
     }
 }
@@ -119,9 +156,12 @@ impl Station {
             number,
             key: site::station_key(number),
             clock,
-            mark: None,
+            marks: BTreeMap::new(),
+            seen: None,
             link: Link::Down,
             seats: BTreeMap::new(),
+            at_home: Vec::new(),
+            asked_home: None,
             calls: BTreeMap::new(),
             is_still: false,
             held: Vec::new(),
@@ -139,45 +179,41 @@ impl Station {
     pub(crate) fn is_paused(&self) -> bool {
         self.wall_leads_ms.is_some()
     }
+
+    /// Somebody there wants something of the server.
+    pub(crate) fn needs_link(&self) -> bool {
+        !self.seats.is_empty() || self.asked_home.is_some()
+    }
 }
 
 impl World {
     /// Somebody at a workstation wants a seat.
     pub fn check_out(&mut self, station: usize, wish: &Wish) -> SeatId {
         let (now, fresh) = (self.station_now(station), self.fresh());
-        let it = &mut self.stations[station];
-        it.last_seat += 1;
-        let number = it.last_seat;
+        let number = self.number_seat(station);
         let holder = Holder {
             user: wish.user.clone(),
             host: format!("ws{station}"),
             display: Some(format!(":{}", number % 2)),
             process: u32::try_from(number).unwrap_or(u32::MAX),
         };
-        let ask = Ask {
-            feature: site::FEATURE.parse().unwrap(),
+        let ask = |feature: &str, seats| Ask {
+            feature: feature.parse().unwrap(),
             environment: self.knobs.terms.environment,
-            seats: wish.seats,
+            seats,
             version: None,
             length_ms: wish.length_ms,
             holder: holder.clone(),
         };
-        let session = Session::new(ask, now, fresh);
-        let session = if wish.waits {
-            session.waiting()
-        } else {
-            session
-        };
-        let seat = Seat {
-            session,
-            seats: wish.seats,
-            holder,
-            extended: None,
-            wish: 0,
-            is_done: false,
-            may_be_lost: false,
-        };
-        it.seats.insert(number, seat);
+        let mut session = Session::new(ask(site::FEATURE, wish.seats), now, fresh);
+        if wish.waits {
+            session = session.waiting();
+        }
+        if wish.second {
+            session = session.together_with(vec![ask(site::FEATURE_SECOND, 1)]);
+        }
+        let seat = Seat::new(session);
+        self.stations[station].seats.insert(number, seat);
         let id = SeatId { station, number };
         self.figures.checkouts += 1;
         self.note(|| format!("{id} wants {} seats", wish.seats));
@@ -277,17 +313,15 @@ impl World {
             let station = &mut self.stations[id.station];
             station.wish += 1;
             let number = station.wish;
-            let ask = station.seats.get(&id.number).map(|seat| seat.session.ask());
-            let call = Call {
-                seat: id.number,
-                attempt: send.attempt,
-                expected: ask.and_then(|ask| Expected::of(ask, &send.request)),
-                sent: now,
-            };
+            let call = call_of(station.seats.get_mut(&id.number), id, &send, now);
             station.calls.insert((connection, number), call);
             self.note(|| format!("{id} sends {}", name(&send.request)));
             let message = FromClient::Request(number, Box::new(send.request));
             self.send_to_server(connection, &message);
+        }
+        let is_granted = output.outcome == Some(Outcome::Granted);
+        for companion in output.companions {
+            self.adopt(id.station, companion, is_granted);
         }
         if let Some(outcome) = output.outcome {
             self.settle(id, &outcome);
@@ -306,6 +340,26 @@ impl World {
             self.abandon(id.station);
         }
         self.set_due(id);
+    }
+
+    /// Another lease of a set is a seat of its own from now on; what came unbelieved goes back by itself.
+    fn adopt(&mut self, station: usize, session: Session, is_granted: bool) {
+        let number = self.number_seat(station);
+        let id = SeatId { station, number };
+        self.stations[station]
+            .seats
+            .insert(number, Seat::new(session));
+        self.note(|| format!("{id} came with a set, granted: {is_granted}"));
+        self.feed(id, Input::Tick);
+        if is_granted {
+            self.use_seat(id);
+        }
+    }
+
+    fn number_seat(&mut self, station: usize) -> u64 {
+        let it = &mut self.stations[station];
+        it.last_seat += 1;
+        it.last_seat
     }
 
     /// Wakes the session when something is due by its boot clock. Its wall clock is looked at after it
@@ -361,7 +415,7 @@ impl World {
         }
     }
 
-    fn fresh(&mut self) -> Fresh {
+    pub(crate) fn fresh(&mut self) -> Fresh {
         let mut draw = || {
             let mut bytes = [0; 16];
             bytes[..8].copy_from_slice(&self.dice.roll().to_le_bytes());
@@ -376,6 +430,46 @@ impl World {
     }
 }
 
+impl Seat {
+    fn new(session: Session) -> Self {
+        Self {
+            seats: session.ask().seats,
+            holder: session.ask().holder.clone(),
+            session,
+            extended: None,
+            wish: 0,
+            is_done: false,
+            sets_sent: 0,
+            may_be_lost: false,
+        }
+    }
+}
+
+/// What is remembered of a request until its answer comes.
+fn call_of(seat: Option<&mut Seat>, id: SeatId, send: &Send, now: Now) -> Call {
+    let mut call = Call {
+        from: From::Seat(id.number, send.attempt),
+        expected: Vec::new(),
+        set: Vec::new(),
+        sent: now,
+    };
+    match (&send.request, seat) {
+        (Request::CheckoutAll(all), Some(seat)) => {
+            seat.sets_sent += 1;
+            call.expected = all.iter().map(Expected::of_checkout).collect();
+            // Whether a repeat leaves nothing cannot be known: its first send may have been granted.
+            let is_first = seat.sets_sent == 1;
+            call.set = all.iter().map(|it| it.nonce).filter(|_| is_first).collect();
+        }
+        (request, Some(seat)) => {
+            let expected = Expected::of(seat.session.ask(), request);
+            call.expected = expected.into_iter().collect();
+        }
+        (_, None) => {}
+    }
+    call
+}
+
 /// As it would come from the wire, but for the signature: one is made where one is looked at.
 pub(crate) fn unsigned(lease: &usher_protocol::documents::lease::Lease) -> Signed {
     Signed {
@@ -384,8 +478,7 @@ pub(crate) fn unsigned(lease: &usher_protocol::documents::lease::Lease) -> Signe
     }
 }
 
-fn name(request: &usher_protocol::wire::Request) -> String {
-    use usher_protocol::wire::Request;
+fn name(request: &Request) -> String {
     match request {
         Request::Checkout(_) => "a checkout".to_owned(),
         Request::CheckoutAll(_) => "a checkout of several".to_owned(),
