@@ -66,7 +66,10 @@ async fn look_at(watch: Arc<CloneWatch>, turns: Arc<Semaphore>, address: SocketA
     if let Some(life) = watch.ask(address).await
         && life != watch.life
     {
-        tracing::error!("another daemon runs with our site key: {address}, life {life}");
+        tracing::error!(
+            event = "clone-found",
+            "another daemon runs with our site key: {address}, life {life}"
+        );
         watch.core.clone_found(life, address.to_string());
     }
 }

@@ -189,3 +189,22 @@ pub const ALERT_RETRY_MS_LAST: DurationMs = DurationMs::minutes(5);
 
 /// How long a daemon that ends for want of a store waits for that to be told.
 pub const ALERT_LAST_WORDS_MS_MAX: DurationMs = DurationMs::seconds(2);
+
+/// Events of the usage log that wait to be told in the log of the daemon; further ones of leases are only counted there.
+pub const FEED_WAITING_MAX: usize = 1024;
+
+/// As above, for events that are told before those of leases.
+pub const FEED_RARE_MAX: usize = 2 * FEED_WAITING_MAX;
+
+/// Lines about leases and the like that are written at once, before [`FACTS_PAUSE_MS`] is waited. systemd-journald takes
+/// 333 lines a second from a service on the average, unless it is told otherwise.
+pub const FACTS_AT_ONCE_MAX: usize = 64;
+
+/// See [`FACTS_AT_ONCE_MAX`].
+pub const FACTS_PAUSE_MS: DurationMs = DurationMs(250);
+
+/// Leases whose grant was told and that are remembered, so that the line of their end can say what they were.
+pub const FACTS_LEASES_MAX: usize = 16_384;
+
+/// Longest value of one field of a line, in bytes; the rest is cut off.
+pub const LOG_VALUE_BYTES_MAX: usize = 4096;

@@ -21,6 +21,7 @@ use crate::{
     alerts::{AlertParts, Alerts},
     config::{Config, Overrides},
     core::{self, CoreError, CoreHandle, Ended, StartError},
+    facts::Facts,
     http::{Http, HttpError},
     journal::{JournalError, LogWatch, SledJournal, SledOptions},
     limits, notify,
@@ -117,6 +118,7 @@ struct Daemon {
     reloads: mpsc::Receiver<ReloadRequest>,
     advertising: Advertising,
     alerts: Alerts,
+    facts: Facts,
     signals: Signals,
 }
 
@@ -147,6 +149,7 @@ impl Daemon {
         // From here on a store without this life's record is a lost one.
         site.mark_used();
         let core = started.handle;
+        let facts = Facts::start(&core);
         let server = Arc::new(Server::start(
             &config.listen,
             server_parts(&config, &site, &core),
@@ -195,6 +198,7 @@ impl Daemon {
             reloads,
             advertising,
             alerts,
+            facts,
             signals,
         })
     }
@@ -224,7 +228,11 @@ impl Daemon {
         let addresses: Vec<_> = self.server.addresses();
         let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
         let status = self.status_line().await;
-        tracing::info!("serving on UDP {}: {status}", addresses.join(", "));
+        tracing::info!(
+            event = "serving",
+            "serving on UDP {}: {status}",
+            addresses.join(", ")
+        );
         notify::ready(&status);
     }
 
@@ -236,7 +244,7 @@ impl Daemon {
     async fn stop(self, cause: Cause) -> Result<(), ServeError> {
         match cause {
             Cause::Told(signal) => {
-                tracing::info!("{signal}: draining");
+                tracing::info!(event = "draining", "{signal}: draining");
                 notify::stopping("draining");
                 let stop = self.drain();
                 match tokio::time::timeout(limits::DRAIN_MS_MAX.to_std(), stop).await {
@@ -249,6 +257,7 @@ impl Daemon {
                 // Refusals that are on their way get there.
                 self.server.close().await;
                 self.admin.abort();
+                self.facts.end().await;
                 if let Ok(Err(error)) = &ended {
                     let text = format!("the daemon has ended, for nothing can be stored: {error}");
                     self.alerts.last_words(&text).await;
@@ -270,6 +279,7 @@ impl Daemon {
             Ok(outcome) => outcome.map_err(ServeError::from),
             Err(_) => Err(ServeError::Panicked),
         };
+        self.facts.end().await;
         self.server.close().await;
         self.http.abort();
         self.admin.abort();

@@ -155,6 +155,40 @@ fn every_variable_stands_in_the_reference() {
 }
 
 #[test]
+fn every_event_of_the_log_stands_on_its_page() {
+    let page = fs::read_to_string(root().join("docs/logs.md")).unwrap();
+    let frozen =
+        "daemon/src/facts/snapshots/usherd__facts__entry__tests__every_event_has_its_json.snap";
+    let frozen = fs::read_to_string(root().join(frozen)).unwrap();
+    let after = |text: &str, mark: &str| -> BTreeSet<String> {
+        let found = text.split(mark).skip(1);
+        found
+            .filter_map(|it| it.split('"').next())
+            .map(str::to_owned)
+            .collect()
+    };
+    let mut events = after(&frozen, "\"event\":\"");
+    // Told as `serving`; a text is no fact.
+    events.remove("started");
+    events.remove("license-text");
+    for source in sources()
+        .iter()
+        .filter(|it| it.path.starts_with("daemon/src"))
+    {
+        events.extend(after(&source.lines.join("\n"), "event = \""));
+    }
+    let missing: Vec<_> = events
+        .iter()
+        .filter(|it| !page.contains(&format!("`{it}`")))
+        .collect();
+    assert!(missing.is_empty(), "not in docs/logs.md: {missing:?}");
+    assert!(
+        events.contains("granted") && events.contains("serving"),
+        "the search finds nothing any more"
+    );
+}
+
+#[test]
 fn dependencies_are_named_once() {
     for member in members() {
         let manifest = toml_file(&format!("{member}/Cargo.toml"));

@@ -33,7 +33,11 @@ impl Delivery {
                 }
                 Err(problem) => {
                     if vain == 0 {
-                        tracing::warn!("an alert waits for {}: {problem}", self.endpoint.url);
+                        tracing::warn!(
+                            event = "alert-waits",
+                            "an alert waits for {}: {problem}",
+                            self.endpoint.url
+                        );
                     }
                     self.outbox.failed(self.place, problem);
                     vain = vain.saturating_add(1);

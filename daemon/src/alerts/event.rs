@@ -97,7 +97,11 @@ impl Sender {
     pub(super) fn event(&self, finding: &Finding, at: WallMs) -> Option<Event> {
         let mut random = [0; 16];
         if let Err(error) = getrandom::fill(&mut random) {
-            tracing::error!("an alert is lost: {error}: {}", finding.text);
+            tracing::error!(
+                event = "alerts-lost",
+                "an alert is lost: {error}: {}",
+                finding.text
+            );
             return None;
         }
         let id = HEXLOWER.encode(&random);

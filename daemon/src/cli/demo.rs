@@ -16,7 +16,7 @@ pub(super) struct DemoArgs {
 
 /// Shows, and stays until Ctrl-C.
 pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
-    super::serve::log_to_stderr(tracing::Level::WARN);
+    crate::log::set_up(tracing::Level::WARN);
     let wishes = Wishes {
         once: args.once,
         seats: args.seats,

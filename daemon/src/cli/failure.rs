@@ -55,6 +55,11 @@ impl Failure {
         &self.message
     }
 
+    /// The exit code that tells it.
+    pub fn code(&self) -> u8 {
+        self.code
+    }
+
     /// No daemon answers.
     pub fn is_unreachable(&self) -> bool {
         self.code == UNREACHABLE

@@ -5,13 +5,15 @@
 use std::io::{self, BufWriter, Stdout, Write};
 
 use serde::Serialize;
-use usher_protocol::wire::Environment;
 
 /// Words of a client, a vendor or another administrator: nothing in them may steer the terminal.
 pub(super) use usher_protocol::printable::printable as plain;
 
 use super::Failure;
-pub(super) use crate::admin::glance::until;
+pub(super) use crate::{
+    admin::glance::until,
+    facts::{counted, counted_as, environment},
+};
 
 /// Standard output, in pieces as large as they come.
 pub(super) struct Out(BufWriter<Stdout>);
@@ -146,25 +148,6 @@ impl Column {
 /// A number of seats, or that there is no end of them.
 pub(super) fn seats(seats: Option<u32>) -> String {
     seats.map_or("unlimited".to_owned(), |seats| seats.to_string())
-}
-
-/// `1 seat`, `3 seats`.
-pub(super) fn counted(count: impl Into<u64>, one: &str) -> String {
-    counted_as(count.into(), one, &format!("{one}s"))
-}
-
-/// `1 entry`, `3 entries`.
-pub(super) fn counted_as(count: u64, one: &str, more: &str) -> String {
-    let word = if count == 1 { one } else { more };
-    format!("{count} {word}")
-}
-
-/// `live` or `test`.
-pub(super) const fn environment(environment: Environment) -> &'static str {
-    match environment {
-        Environment::Live => "live",
-        Environment::Test => "test",
-    }
 }
 
 fn written(error: &io::Error) -> Failure {

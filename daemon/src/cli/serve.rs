@@ -1,14 +1,9 @@
 //! `usherd serve`: the flags of the daemon.
 
-use std::io::IsTerminal as _;
-
-use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
-use usher_client::clock::{Clock, local_rfc3339};
-
 use super::Failure;
 use crate::{
     config::{Config, Overrides, Places, unknown_variables},
-    serve,
+    log, serve,
 };
 
 /// What `serve` takes beside the places.
@@ -20,15 +15,28 @@ pub(super) struct ServeArgs {
 
 /// Serves until told to stop.
 pub(super) fn run(args: ServeArgs, places: Places) -> Result<(), Failure> {
-    let overrides = Overrides {
+    let is_journal = log::set_up(tracing::Level::INFO);
+    let outcome = serve(Overrides {
         places,
         ..args.overrides
-    };
-    log_to_stderr(tracing::Level::INFO);
+    });
+    match outcome {
+        Err(failure) if is_journal => {
+            tracing::error!(event = "ended", "{}", failure.message());
+            Err(Failure::said(failure.code()))
+        }
+        outcome => outcome,
+    }
+}
+
+fn serve(overrides: Overrides) -> Result<(), Failure> {
     for name in
         unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
     {
-        tracing::warn!("the variable {name} means nothing to usherd: a typing error?");
+        tracing::warn!(
+            event = "unknown-variable",
+            "the variable {name} means nothing to usherd: a typing error?"
+        );
     }
     let config = Config::load(&overrides)?;
     serve::run(config, overrides).map_err(|error| {
@@ -38,33 +46,4 @@ pub(super) fn run(args: ServeArgs, places: Places) -> Result<(), Failure> {
             Failure::new(error.to_string())
         }
     })
-}
-
-/// Standard error, which the service manager keeps; it also dates the lines there.
-pub(super) fn log_to_stderr(usual: tracing::Level) {
-    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    let level = std::env::var("USHERD_LOG")
-        .ok()
-        .and_then(|level| level.parse().ok())
-        .unwrap_or(usual);
-    let log = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .with_max_level(level);
-    // Fails only where a log is set up already, as in a program that links this library.
-    if journal {
-        drop(log.without_time().try_init());
-    } else {
-        drop(log.with_timer(LocalTime).try_init());
-    }
-}
-
-/// Local time with its offset, as everywhere a person reads.
-struct LocalTime;
-
-impl FormatTime for LocalTime {
-    fn format_time(&self, to: &mut Writer<'_>) -> std::fmt::Result {
-        to.write_str(&local_rfc3339(Clock::new().now().wall))
-    }
 }

@@ -10,7 +10,7 @@ use usher_protocol::{
     wire::Push,
 };
 
-use super::meter::Counted;
+use super::{feed::Portion, meter::Counted};
 use crate::{journal, records};
 
 /// The waiting side of one question.
@@ -31,6 +31,8 @@ pub struct Pending<W> {
     features_changed: bool,
     /// For the meter, once this is durable.
     pub(super) counted: Counted,
+    /// For the feed, once this is durable.
+    pub(super) portion: Portion,
 }
 
 /// What is to be told after the answers.
@@ -52,11 +54,20 @@ impl<W> Default for Pending<W> {
             news: News::default(),
             features_changed: false,
             counted: Counted::default(),
+            portion: Portion::default(),
         }
     }
 }
 
 impl<W: Waiting> Pending<W> {
+    /// Of a life whose news somebody may listen to.
+    pub(super) fn feeding(portion: Portion) -> Self {
+        Self {
+            portion,
+            ..Self::default()
+        }
+    }
+
     /// Somebody waits for the answer to the input just handed in.
     pub(super) fn wait(&mut self, reply_to: ReplyTo, waiting: W) {
         self.waiting.push((reply_to, waiting));
@@ -73,6 +84,7 @@ impl<W: Waiting> Pending<W> {
             self.batch.writes.push(records::write(record)?);
         }
         for event in &output.events {
+            self.portion.add(event);
             self.batch.events.push(records::event_body(event)?);
         }
         self.batch.wait_for_log |= output.wait_for_log;

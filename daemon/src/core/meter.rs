@@ -19,6 +19,8 @@ use usher_protocol::{
     ids::Fingerprint, names::FeatureName, refusal::RefusalCode, time::WallMs, wire::Holder,
 };
 
+use super::feed::Feed;
+
 /// What the core did in this life. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Meter(Arc<Shared>);
@@ -32,6 +34,7 @@ struct Shared {
     commits: [AtomicU64; COMMIT_BUCKETS_US.len() + 1],
     commits_us: AtomicU64,
     denials: Mutex<Denials>,
+    feed: Feed,
 }
 
 #[derive(Debug, Default)]
@@ -144,6 +147,11 @@ impl Meter {
         let bucket = bucket.unwrap_or(COMMIT_BUCKETS_US.len());
         self.0.commits[bucket].fetch_add(1, Relaxed);
         self.0.commits_us.fetch_add(us, Relaxed);
+    }
+
+    /// What has just become history.
+    pub fn feed(&self) -> &Feed {
+        &self.0.feed
     }
 
     /// All counts now.

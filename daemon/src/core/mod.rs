@@ -5,6 +5,7 @@
 
 mod batch;
 mod connections;
+mod feed;
 mod handle;
 mod item;
 mod meter;
@@ -14,6 +15,7 @@ mod works;
 
 pub use batch::{News, Pending, Waiting};
 pub use connections::{AnswerSink, Line, Outgoing, Overrun};
+pub use feed::Feed;
 pub use handle::CoreHandle;
 pub use meter::{Denial, Meter, Reading};
 pub use start::{Ended, StartError, Started, start};

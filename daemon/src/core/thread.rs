@@ -74,7 +74,7 @@ impl Core {
     pub(super) fn run(mut self) -> Result<(), CoreError> {
         self.set_alarm();
         loop {
-            let mut pending = Pending::default();
+            let mut pending = Pending::feeding(self.meter.feed().portion());
             let stopped = match self.fill(&mut pending) {
                 Ok(stopped) => stopped,
                 Err(error) => return Err(self.fail(pending, error.into())),
@@ -87,6 +87,7 @@ impl Core {
                 self.meter.committed(stopwatch.read());
             }
             self.meter.count(std::mem::take(&mut pending.counted));
+            self.meter.feed().put(std::mem::take(&mut pending.portion));
             self.release(pending);
             match stopped {
                 None => {}

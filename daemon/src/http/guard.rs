@@ -173,7 +173,10 @@ impl BadTokens {
         *count = count.saturating_add(1);
         if *count == limits::HTTP_BAD_TOKENS_MAX + 1 {
             // Once a minute and address: the log is not theirs to fill.
-            tracing::warn!("HTTPS: many bad tokens from {address}");
+            tracing::warn!(
+                event = "bad-tokens",
+                "HTTPS: many bad tokens from {address}"
+            );
         }
         *count > limits::HTTP_BAD_TOKENS_MAX
     }

@@ -157,7 +157,7 @@ impl Http {
             ledger: Ledger::default(),
         });
         if let Err(error) = self.listen(bound, shared).await {
-            tracing::error!("HTTPS: {error}");
+            tracing::error!(event = "https-failed", "HTTPS: {error}");
             self.states
                 .send_replace(HttpState::Failed(error.to_string()));
         }
@@ -171,7 +171,7 @@ impl Http {
             match bind(&[address], &self.config, &self.state_dir) {
                 Ok(bound) => return Some(bound),
                 Err(error) => {
-                    tracing::warn!("{error}");
+                    tracing::warn!(event = "https-failed", "HTTPS: {error}");
                     self.states
                         .send_replace(HttpState::Failed(error.to_string()));
                 }
@@ -195,7 +195,7 @@ impl Http {
             addresses,
             certificate: bound.certificate.pem,
         };
-        tracing::info!("HTTPS on {}", state.addresses().join(", "));
+        tracing::info!(event = "https", "HTTPS on {}", state.addresses().join(", "));
         self.states.send_replace(state);
         while listening.join_next().await.is_some() {}
         Ok(())

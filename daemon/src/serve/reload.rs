@@ -18,13 +18,24 @@ impl Daemon {
         notify::reloading();
         match self.reload().await {
             Ok(report) if report.restart_needed_by.is_empty() => {
-                tracing::info!("configuration and policy reloaded: {}", report.policy);
+                tracing::info!(
+                    event = "reloaded",
+                    notice = true,
+                    "configuration and policy reloaded: {}",
+                    report.policy
+                );
             }
             Ok(report) => {
                 let names = report.restart_needed_by.join(", ");
-                tracing::warn!("configuration reloaded, but only a restart changes: {names}");
+                tracing::warn!(
+                    event = "restart-needed",
+                    "configuration reloaded, but only a restart changes: {names}"
+                );
             }
-            Err(message) => tracing::error!("the old configuration and policy go on: {message}"),
+            Err(message) => tracing::error!(
+                event = "reload-failed",
+                "the old configuration and policy go on: {message}"
+            ),
         }
         notify::ready(&self.status_line().await);
     }

@@ -35,6 +35,7 @@ mod idle;
 mod lan;
 mod lease;
 mod life;
+mod logs;
 mod policy_file;
 mod queue;
 mod report;

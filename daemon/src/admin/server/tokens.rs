@@ -39,7 +39,12 @@ impl AdminParts {
             Ask::TokenRevoke { token } => {
                 match self.change(move |tokens| tokens.revoke(&token)).await {
                     Ok(token) => {
-                        tracing::info!("{actor} revoked the token {}", token.name);
+                        tracing::info!(
+                            event = "token-revoked",
+                            notice = true,
+                            "{actor} revoked the token {}",
+                            token.name
+                        );
                         Answer::Done
                     }
                     Err(error) => Answer::failed(error.to_string()),
@@ -78,7 +83,12 @@ impl AdminParts {
             Err(error) => return Answer::failed(error.to_string()),
         };
         let scope = token.scope.word();
-        tracing::info!("{actor} {what} the token {} ({scope})", token.name);
+        tracing::info!(
+            event = "token-made",
+            notice = true,
+            "{actor} {what} the token {} ({scope})",
+            token.name
+        );
         let state = self.http_state().await;
         Answer::TokenMade(Box::new(TokenMade {
             token: token.into(),

@@ -2,7 +2,6 @@
 //!
 //! Every entry is proved before it is shown, in constant memory. Must not change the log.
 
-mod entry;
 mod progress;
 
 use std::{io::IsTerminal as _, path::PathBuf};
@@ -10,7 +9,6 @@ use std::{io::IsTerminal as _, path::PathBuf};
 use usher_client::clock::Clock;
 use usher_protocol::time::{DurationMs, WallMs};
 
-use self::entry::{EntryReport, Vendors};
 pub(super) use self::progress::Progress;
 use super::{
     Failure,
@@ -22,6 +20,7 @@ use crate::{
         protocol::{Answer, Ask},
     },
     config::{Config, Overrides, Places},
+    facts::{EntryReport, Vendors},
     journal::{self, Format, StorePaths},
     usage::{LogHead, Reader, UsageError, Verified},
 };

@@ -66,7 +66,12 @@ pub(super) async fn sign_in(
         let why = "The system gives no randomness; try again.";
         return again(StatusCode::SERVICE_UNAVAILABLE, why);
     };
-    tracing::info!("the dashboard: signed in by token {}", token.name);
+    tracing::info!(
+        event = "signed-in",
+        notice = true,
+        "the dashboard: signed in by token {}",
+        token.name
+    );
     with_cookie(Redirect::to(ROOT), &cookie(&dashboard.cookie, &secret, ""))
 }
 

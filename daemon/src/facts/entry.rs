@@ -6,34 +6,37 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 use usher_client::clock::{local_rfc3339, utc_rfc3339};
-use usher_engine::record::{Event, LeaseRecord, SuspensionKey, TextPiece, What};
+use usher_engine::record::{LeaseRecord, SuspensionKey, TextPiece, What};
 use usher_protocol::{
     ids::Fingerprint,
     names::VendorName,
+    printable::printable as plain,
     refusal::RefusalCode,
     time::{DurationMs, WallMs},
     wire::{Environment, Holder},
 };
 
-use super::super::print::{counted, environment, plain};
+use super::words::{counted, environment};
 use crate::{records, usage::Entry};
 
 /// The vendors whose roots the log has named so far; as many as there are vendors.
 #[derive(Debug, Default)]
-pub(super) struct Vendors(BTreeMap<Fingerprint, VendorName>);
+pub(crate) struct Vendors(BTreeMap<Fingerprint, VendorName>);
 
 impl Vendors {
+    /// From now on `root` is called so.
+    pub(super) fn name(&mut self, root: Fingerprint, vendor: VendorName) {
+        self.0.insert(root, vendor);
+    }
+
     /// Reads one entry.
-    pub(super) fn report(&mut self, entry: &Entry) -> Result<EntryReport, String> {
+    pub(crate) fn report(&mut self, entry: &Entry) -> Result<EntryReport, String> {
         let event = records::read_event(&entry.body).map_err(|error| {
             format!(
                 "entry {} cannot be read: {error}; use the usherd that wrote it, or a newer one",
                 entry.number
             )
         })?;
-        if let What::RootPinned(vendor, root) = &event.what {
-            self.0.insert(*root, vendor.clone());
-        }
         Ok(EntryReport {
             number: entry.number,
             epoch: entry.epoch,
@@ -41,12 +44,16 @@ impl Vendors {
             at: event.at,
             license_time: event.license_time,
             actor: event.actor.clone(),
-            what: self.what(event),
+            what: self.what(event.what),
         })
     }
 
-    fn what(&self, event: Event) -> WhatReport {
-        match event.what {
+    /// Reads what happened.
+    pub(super) fn what(&mut self, what: What) -> WhatReport {
+        if let What::RootPinned(vendor, root) = &what {
+            self.0.insert(*root, vendor.clone());
+        }
+        match what {
             What::Started(version) => WhatReport::Started { usherd: version },
             What::Granted(lease) => WhatReport::Granted(self.lease(*lease)),
             What::Changed(lease) => WhatReport::Changed(self.lease(*lease)),
@@ -167,12 +174,12 @@ impl Vendors {
 /// One entry, readable.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct EntryReport {
-    pub(super) number: u64,
+pub(crate) struct EntryReport {
+    pub(crate) number: u64,
     epoch: u64,
     commit: u64,
     #[serde(serialize_with = "rfc3339")]
-    pub(super) at: WallMs,
+    pub(crate) at: WallMs,
     #[serde(serialize_with = "rfc3339")]
     license_time: WallMs,
     actor: String,
@@ -180,13 +187,14 @@ pub(super) struct EntryReport {
     what: WhatReport,
 }
 
+/// What happened, readable.
 #[derive(Debug, Serialize)]
 #[serde(
     tag = "event",
     rename_all = "kebab-case",
     rename_all_fields = "kebab-case"
 )]
-enum WhatReport {
+pub(super) enum WhatReport {
     Started {
         usherd: String,
     },
@@ -261,9 +269,10 @@ enum WhatReport {
     },
 }
 
-#[derive(Debug, Serialize)]
+/// A lease, readable.
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct LeaseEntry {
+pub(super) struct LeaseEntry {
     lease: String,
     feature: String,
     seats: u32,
@@ -285,8 +294,9 @@ struct LeaseEntry {
     written_off: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct HolderEntry {
+/// The holder's own words.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct HolderEntry {
     user: String,
     host: String,
     display: Option<String>,
@@ -375,7 +385,22 @@ impl fmt::Display for WhatReport {
     }
 }
 
+impl WhatReport {
+    /// The lease that is out from now on, or as it now is.
+    pub(super) fn into_lease(self) -> Option<Box<LeaseEntry>> {
+        match self {
+            Self::Granted(lease) | Self::Changed(lease) | Self::Adopted(lease) => Some(lease),
+            _ => None,
+        }
+    }
+}
+
 impl LeaseEntry {
+    /// Two renewed it (T6).
+    pub(super) fn is_forked(&self) -> bool {
+        self.forked
+    }
+
     /// The entry holds the lease as it now is, so the change is the last thing that can have happened.
     fn change(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.evicted {
@@ -437,4 +462,4 @@ fn rfc3339<S: serde::Serializer>(wall: &WallMs, to: S) -> Result<S::Ok, S::Error
 
 #[cfg(test)]
 #[path = "entry_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -108,7 +108,7 @@ fn entry(number: u64, what: What) -> Entry {
     }
 }
 
-fn lease() -> LeaseRecord {
+pub(crate) fn lease() -> LeaseRecord {
     LeaseRecord {
         id: LeaseId {
             epoch: Epoch(5),
