@@ -74,6 +74,7 @@ impl SharedOutbox {
         let mut file = read(&path).unwrap_or_else(|problem| {
             let aside = path.with_extension("unreadable");
             tracing::error!(
+                event = "alerts-lost",
                 "{}: {problem}; alerts start anew, it is kept as {}",
                 path.display(),
                 aside.display()
@@ -172,6 +173,7 @@ impl SharedOutbox {
                 url: endpoint.url.to_string(),
                 events: endpoint.events.clone(),
                 waiting: waiting.events.len(),
+                oldest_waiting: waiting.events.front().map(|it| it.at),
                 delivered: waiting.delivered,
                 dropped: waiting.dropped,
                 last_delivered: waiting.last_delivered,
@@ -214,7 +216,7 @@ impl SharedOutbox {
             format!("alerts would not outlive a restart: {path}: {error}")
         });
         if let Some(problem) = &unwritten {
-            tracing::error!("{problem}");
+            tracing::error!(event = "alerts-unwritten", "{problem}");
         }
         let mut state = self.state();
         state.file = file;
@@ -231,7 +233,11 @@ impl Waiting {
         if count > 0 {
             self.events.drain(..count);
             self.dropped += count as u64;
-            tracing::warn!("{count} alerts are dropped undelivered: {why}; see usherd alert list");
+            tracing::warn!(
+                event = "alerts-lost",
+                count,
+                "{count} alerts are dropped undelivered: {why}; see usherd alert list"
+            );
         }
     }
 }
@@ -292,9 +298,11 @@ mod tests {
         let events = [Kind::Clone, Kind::Clock, Kind::Store]
             .into_iter()
             .enumerate();
-        let events: Vec<_> = events.map(|(id, kind)| event(id, kind, now())).collect();
+        let at = now();
+        let events: Vec<_> = events.map(|(id, kind)| event(id, kind, at)).collect();
         open().put(events, None).await;
         let outbox = open();
+        assert_eq!(outbox.reports()[0].oldest_waiting, Some(at));
         let first = outbox.next(0).await;
         assert_eq!(first.kind, Kind::Clone);
         outbox.delivered(0, &first).await;

@@ -3,6 +3,7 @@
 //! It decides what is well, doubtful or wrong. It must not change anything but one small file in the state directory,
 //! which it removes again to see how long the disk takes.
 
+mod alerts;
 mod firewall;
 mod network;
 mod running;
@@ -13,7 +14,7 @@ use usher_client::doctor::{self, Check, CheckUp};
 use crate::{
     admin::{
         client::{AdminClient, AdminError},
-        protocol::{Answer, Ask, LicenseReport, StatusReport},
+        protocol::{AlertReport, Answer, Ask, LicenseReport, StatusReport},
     },
     config::Config,
 };
@@ -24,6 +25,7 @@ pub fn check_up(config: &Config) -> CheckUp {
     let port = match ask(config) {
         Ok(running) => {
             checks.extend(running::checks(&running));
+            checks.extend(alerts::checks(&running.alerts));
             checks.extend(network::checks(config, &running.status));
             network::port_of(&running.status)
         }
@@ -47,17 +49,22 @@ pub fn without_configuration(message: &str) -> CheckUp {
 struct Running {
     status: StatusReport,
     licenses: Vec<LicenseReport>,
+    alerts: Vec<AlertReport>,
 }
 
 fn ask(config: &Config) -> Result<Running, Check> {
     let mut daemon = AdminClient::connect(&config.admin_socket).map_err(|error| absent(&error))?;
     let status = daemon.ask(Ask::Status).map_err(|error| absent(&error))?;
     let licenses = daemon.ask(Ask::Licenses).map_err(|error| absent(&error))?;
-    match (status, licenses) {
-        (Answer::Status(status), Answer::Licenses(licenses)) => Ok(Running {
-            status: *status,
-            licenses,
-        }),
+    let alerts = daemon.ask(Ask::Alerts).map_err(|error| absent(&error))?;
+    match (status, licenses, alerts) {
+        (Answer::Status(status), Answer::Licenses(licenses), Answer::Alerts(alerts)) => {
+            Ok(Running {
+                status: *status,
+                licenses,
+                alerts,
+            })
+        }
         _ => Err(Check::fail(
             "daemon",
             "it answers something else than this command asks",

@@ -85,6 +85,18 @@ fn what_was_found_outlives_a_kill_and_is_told_once_and_in_order() {
             .is_some_and(|it| it.contains("no connection"))
     });
 
+    let doctor = site.daemon.admin(&["doctor", "--json"]).output().unwrap();
+    let found: Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    let mut checks = found["checks"].as_array().unwrap().iter();
+    let check = checks.find(|it| it["name"] == "alerts").unwrap();
+    assert_eq!(check["level"], "warn", "{check}");
+    let finding = check["finding"].as_str().unwrap();
+    assert!(
+        finding.starts_with("2 alerts wait for http://localhost:"),
+        "{finding}"
+    );
+    assert!(finding.contains("last attempt: no connection"), "{finding}");
+
     site.daemon.kill();
     let outbox = site.daemon.state_dir().join("alerts/outbox.json");
     let kept = fs::read_to_string(&outbox).unwrap();

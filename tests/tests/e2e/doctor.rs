@@ -15,8 +15,8 @@ fn a_daemon_that_lends_is_found_well() {
     assert_eq!(code, 0, "{found}");
     // What the machine of the test is like is not ours to say.
     for name in [
-        "policy", "version", "clones", "granting", "license", "listen", "port", "mdns", "site-key",
-        "store",
+        "policy", "version", "clones", "granting", "license", "alerts", "listen", "port", "mdns",
+        "site-key", "store",
     ] {
         let check = one(&found, name);
         assert_eq!(check["level"], "ok", "{found}");

@@ -253,6 +253,9 @@ pub struct AlertReport {
     pub events: Vec<Kind>,
     /// How many wait.
     pub waiting: usize,
+    /// When what the oldest of them tells was found.
+    #[serde(default, with = "optional_rfc3339")]
+    pub oldest_waiting: Option<WallMs>,
     /// How many were delivered, over all lives.
     pub delivered: u64,
     /// How many were dropped undelivered.
