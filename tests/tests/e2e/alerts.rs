@@ -2,18 +2,17 @@
 //! real servers; what they are told is judged by the recipe of the document.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::path::Path;
 use std::process::Command;
-use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use usher_tests::bins;
 use usher_tests::station::told;
 
+use super::alerts_ground::{
+    Manner, SECRET, configure, is_genuine, list, listener, receive, receive_tls, wait,
+};
 use super::seats_site::eventually;
 use super::usher_site::{Site, stderr};
 
@@ -23,7 +22,7 @@ fn an_event_comes_signed_and_under_one_id_until_it_is_taken() {
     let (port, listener) = listener();
     let got = receive(listener, &[Manner::Fail, Manner::Hang]);
     configure(
-        &mut site,
+        &mut site.daemon,
         &format!("url = \"http://127.0.0.1:{port}/hook?key=zq5path\""),
     );
 
@@ -39,7 +38,7 @@ fn an_event_comes_signed_and_under_one_id_until_it_is_taken() {
     let third = wait(&got);
     for it in [&first, &second, &third] {
         assert_eq!(it.body, first.body, "the bytes do not change");
-        assert!(is_genuine(&site, it), "{it:?}");
+        assert!(is_genuine(&site.daemon, it), "{it:?}");
     }
     assert_eq!(first.event()["event"], "test");
     assert!(
@@ -49,13 +48,13 @@ fn an_event_comes_signed_and_under_one_id_until_it_is_taken() {
     );
     let mut forged = first.clone();
     forged.body = forged.body.replace("test", "text");
-    assert!(!is_genuine(&site, &forged));
+    assert!(!is_genuine(&site.daemon, &forged));
 
     eventually("everything delivered", || {
-        let report = &list(&site)[0];
+        let report = &list(&site.daemon)[0];
         report["delivered"] == 1 && report["waiting"] == 0 && report["last-error"].is_null()
     });
-    let said = site.daemon.log() + &said + &list(&site).to_string();
+    let said = site.daemon.log() + &said + &list(&site.daemon).to_string();
     assert!(
         !said.contains(SECRET) && !said.contains("zq5path"),
         "{said}"
@@ -73,14 +72,18 @@ fn what_was_found_outlives_a_kill_and_is_told_once_and_in_order() {
     drop(listener);
     let table =
         format!("url = \"http://localhost:{port}/\"\nevents = [\"exhaustion\", \"expiry\"]");
-    configure(&mut site, &table);
-    eventually("the license's end found", || list(&site)[0]["waiting"] == 1);
+    configure(&mut site.daemon, &table);
+    eventually("the license's end found", || {
+        list(&site.daemon)[0]["waiting"] == 1
+    });
     let mut holder = site.start(&["acme/solver", "--", "sleep", "600"]);
     site.wait_free("0");
     let mut waiter = site.start(&["--wait", "10m", "acme/solver", "--", "true"]);
-    eventually("the full pool found", || list(&site)[0]["waiting"] == 2);
+    eventually("the full pool found", || {
+        list(&site.daemon)[0]["waiting"] == 2
+    });
     eventually("a vain attempt", || {
-        list(&site)[0]["last-error"]
+        list(&site.daemon)[0]["last-error"]
             .as_str()
             .is_some_and(|it| it.contains("no connection"))
     });
@@ -119,7 +122,7 @@ fn what_was_found_outlives_a_kill_and_is_told_once_and_in_order() {
     }
     // Nothing of it is found anew, neither now nor by the next life.
     for _ in 0..2 {
-        eventually("all delivered", || list(&site)[0]["waiting"] == 0);
+        eventually("all delivered", || list(&site.daemon)[0]["waiting"] == 0);
         // It looks every two seconds.
         thread::sleep(Duration::from_secs(5));
         assert!(got.try_recv().is_err());
@@ -143,7 +146,7 @@ fn over_tls_only_who_the_roots_vouch_for_is_told() {
     let got = receive_tls(listener, &made);
     let ca_file = roots.to_str().unwrap();
     configure(
-        &mut site,
+        &mut site.daemon,
         &format!("url = \"https://localhost:{port}/\"\nca-file = \"{ca_file}\""),
     );
     let output = site.daemon.admin(&["alert", "test"]).output().unwrap();
@@ -153,7 +156,7 @@ fn over_tls_only_who_the_roots_vouch_for_is_told() {
     // The roots are read anew for each attempt.
     write_pem(&site, &made);
     let taken = wait(&got);
-    assert!(is_genuine(&site, &taken));
+    assert!(is_genuine(&site.daemon, &taken));
 }
 
 #[test]
@@ -184,145 +187,3 @@ fn write_pem(site: &Site, made: &rcgen::CertifiedKey<rcgen::KeyPair>) {
     site.station
         .sh("openssl x509 -inform DER -in roots.der -out roots.new && mv roots.new roots.pem");
 }
-
-/// What came in one request.
-#[derive(Debug, Clone)]
-struct Got {
-    head: String,
-    body: String,
-}
-
-impl Got {
-    fn event(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap()
-    }
-
-    fn signature(&self) -> &str {
-        let field = |line: &'_ str| line.to_ascii_lowercase().starts_with("usher-signature: ");
-        let line = self.head.lines().find(|line| field(line)).unwrap();
-        line.split_once(": ").unwrap().1
-    }
-}
-
-/// How a receiver deals with a request; those beyond its list it takes.
-#[derive(Debug, Clone, Copy)]
-enum Manner {
-    Fail,
-    Hang,
-}
-
-/// Starts the daemon anew, with one receiver.
-fn configure(site: &mut Site, table: &str) {
-    let home = site.station.home();
-    let (file, secret) = (home.join("usherd.toml"), home.join("alerts.secret"));
-    fs::write(&secret, format!("{SECRET}\n")).unwrap();
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    fs::set_permissions(&secret, private).unwrap();
-    let text = format!("[[alerts]]\n{table}\nsecret-file = \"alerts.secret\"\n");
-    fs::write(&file, text).unwrap();
-    assert!(site.daemon.terminate().success());
-    site.daemon.set("CONFIG", file.to_str().unwrap());
-    site.daemon.start_again();
-}
-
-fn list(site: &Site) -> Value {
-    serde_json::from_str(&site.daemon.ask(&["alert", "list", "--json"])).unwrap()
-}
-
-fn listener() -> (u16, TcpListener) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    (listener.local_addr().unwrap().port(), listener)
-}
-
-fn receive(listener: TcpListener, manners: &[Manner]) -> Receiver<Got> {
-    let (sender, got) = mpsc::channel();
-    let manners = manners.to_vec();
-    thread::spawn(move || {
-        let mut manners = manners.iter();
-        let mut hanging = Vec::new();
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let manner = manners.next();
-            hear(&mut stream, &sender);
-            match manner {
-                Some(Manner::Hang) => hanging.push(stream),
-                Some(Manner::Fail) => answer(&mut stream, "500 Internal Server Error"),
-                None => answer(&mut stream, "204 No Content"),
-            }
-        }
-    });
-    got
-}
-
-fn receive_tls(listener: TcpListener, made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> Receiver<Got> {
-    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key.into())
-        .unwrap();
-    let config = std::sync::Arc::new(config);
-    let (sender, got) = mpsc::channel();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let connection = rustls::ServerConnection::new(config.clone()).unwrap();
-            let mut stream = rustls::StreamOwned::new(connection, stream.unwrap());
-            // Who does not trust us says nothing more.
-            if stream.conn.complete_io(&mut stream.sock).is_ok() {
-                hear(&mut stream, &sender);
-                answer(&mut stream, "200 OK");
-            }
-        }
-    });
-    got
-}
-
-/// Reads one request; whoever goes away before it is whole was never heard.
-fn hear(stream: &mut impl Read, sender: &Sender<Got>) {
-    let mut reader = BufReader::new(stream);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if reader.read_line(&mut head).unwrap_or(0) == 0 {
-            return;
-        }
-    }
-    let length = head.lines().find_map(|line| {
-        let line = line.to_ascii_lowercase();
-        line.strip_prefix("content-length: ")?.parse().ok()
-    });
-    let mut body = vec![0; length.unwrap()];
-    reader.read_exact(&mut body).unwrap();
-    let body = String::from_utf8(body).unwrap();
-    let _ = sender.send(Got { head, body });
-}
-
-fn answer(stream: &mut impl Write, status: &str) {
-    let _ = write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
-    let _ = stream.flush();
-}
-
-fn wait(got: &Receiver<Got>) -> Got {
-    got.recv_timeout(Duration::from_mins(2)).unwrap()
-}
-
-/// What the document tells receivers to do.
-fn is_genuine(site: &Site, got: &Got) -> bool {
-    let page = bins::workspace().join("docs/how-to/alerts.md");
-    let page = fs::read_to_string(page).unwrap();
-    let recipe = page.split_once("```sh\n").unwrap().1;
-    let recipe = recipe.split_once("```").unwrap().0;
-    let home: &Path = site.station.home();
-    fs::write(home.join("body"), &got.body).unwrap();
-    let mut command = site.station.command("sh");
-    let script = format!("{recipe}\n[ $? -eq 0 ] || echo forged");
-    command
-        .args(["-c", &script])
-        .env("signature", got.signature());
-    let said = told(&command.output().unwrap(), "the recipe");
-    assert!(said == "genuine\n" || said == "forged\n", "{said}");
-    said == "genuine\n"
-}
-
-const SECRET: &str = "zq5secret-of-alerts-0123456789";

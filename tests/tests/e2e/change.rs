@@ -124,7 +124,7 @@ fn l7_a_suspended_feature_is_renewed_and_lent_to_nobody_until_it_is_resumed() {
 
 impl Seats {
     /// Installs the license anew, on other terms.
-    fn replace(&self, terms: &str) {
+    pub(super) fn replace(&self, terms: &str) {
         let feature = format!("solver:{terms}");
         let terms = [
             "--environment",

@@ -316,7 +316,8 @@ impl Pretender {
     }
 }
 
-fn copy(from: &Daemon, to: &Daemon) {
+/// As a copied machine: the state of one daemon becomes another's.
+pub(super) fn copy(from: &Daemon, to: &Daemon) {
     fs::remove_dir_all(to.state_dir()).unwrap();
     copy_directory(&from.state_dir(), &to.state_dir());
 }

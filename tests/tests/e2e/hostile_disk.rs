@@ -62,7 +62,7 @@ fn a_full_disk_ends_the_daemon_and_loses_no_acknowledged_lease() {
 }
 
 /// Moves a state directory onto a file system of a few MiB.
-fn onto_small_disk(station: &Station, state: &str) {
+pub(super) fn onto_small_disk(station: &Station, state: &str) {
     station.sh(&format!(
         "cp -a {state} kept
         mount -t tmpfs -o size={DISK} tmpfs {state}
@@ -72,7 +72,7 @@ fn onto_small_disk(station: &Station, state: &str) {
 }
 
 /// Something else takes all the space there is.
-fn fill(station: &Station, filler: &str) {
+pub(super) fn fill(station: &Station, filler: &str) {
     let mut dd = station.command("dd");
     dd.args([
         "if=/dev/zero",
@@ -87,7 +87,7 @@ fn fill(station: &Station, filler: &str) {
 }
 
 /// Checks out until the daemon cannot store a grant; then there is none any more.
-async fn until_trouble(peer: &mut Peer, acknowledged: &mut Vec<Held>) {
+pub(super) async fn until_trouble(peer: &mut Peer, acknowledged: &mut Vec<Held>) {
     let trouble = loop {
         assert!(acknowledged.len() < LEASES_MAX, "the disk never filled");
         let seat = a_seat();

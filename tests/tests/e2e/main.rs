@@ -9,6 +9,8 @@ mod admin_ground;
 mod admin_policy;
 mod admin_store;
 mod alerts;
+mod alerts_ground;
+mod alerts_trouble;
 mod borrow;
 mod browser;
 mod change;

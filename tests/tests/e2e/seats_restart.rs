@@ -100,7 +100,8 @@ fn assert_kept(desks: &mut [Desk]) {
     }
 }
 
-fn faketime() -> Option<String> {
+/// The library that shows a process another wall clock.
+pub(super) fn faketime() -> Option<String> {
     let mut libraries = fs::read_dir("/usr/lib").unwrap().flatten();
     let found = libraries.find_map(|directory| {
         let library = directory.path().join("faketime/libfaketimeMT.so.1");
