@@ -25,6 +25,7 @@ mod explain;
 mod flow;
 mod idle;
 mod invariants;
+mod issue;
 mod lapsed;
 mod length;
 mod license;

@@ -13,6 +13,7 @@ use usher_protocol::{
 
 use crate::{
     flow::Flow,
+    issue::Issue,
     overcommit::Excess,
     share::{Part, Share, ShareChange, ShareKey, Standing, Sum},
 };
@@ -98,6 +99,8 @@ impl Terms {
 pub(crate) struct Pool {
     pub(crate) key: PoolKey,
     pub(crate) terms: Option<Terms>,
+    /// Volatile: that license among the issues of this life (L12).
+    pub(crate) issue: Option<Issue>,
     /// Seats out, those of a share once.
     pub(crate) out: u64,
     /// Of those, the borrowed ones (L10).
@@ -125,6 +128,7 @@ impl Pool {
         Self {
             key,
             terms: None,
+            issue: None,
             out: 0,
             borrowed: 0,
             written_off: 0,
@@ -215,10 +219,14 @@ impl Pool {
         self.count(before, after)
     }
 
-    /// Whether the renewals of a share are refused because more is out than may be (L7).
+    /// Whether the renewals of a share are refused because more is out than may be (L7). Where more is
+    /// borrowed than that, all are: what is on line in a share that is borrowed costs no seat of its own,
+    /// and would be believed in beside the others' (L10).
     pub(crate) fn refuses(&self, share: Standing) -> bool {
+        let seats = self.seats_and_overdraft();
+        let all_is_borrowed = || seats.is_some_and(|seats| self.borrowed > seats);
         let excess = self.excess.as_ref();
-        excess.is_some_and(|excess| excess.refuses(share.since))
+        excess.is_some_and(|excess| excess.refuses(share.since) || all_is_borrowed())
     }
 
     /// Seats out as the wire has them.

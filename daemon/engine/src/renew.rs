@@ -56,6 +56,7 @@ impl Engine {
             return Err(ended());
         }
         let chain = self.take_step(step, caller.client, lease.id, nonce, link)?;
+        self.state.shown(lease.id, lease.license_hash);
         self.extend(step, lease.id, chain, link.next, length_ms)
     }
 
@@ -188,6 +189,7 @@ impl Engine {
         }
         let pool = self.state.pool(entry.pool);
         let right = self.terms_for_renewal(step, entry, wish)?;
+        self.check_belief(entry, pool)?;
         let share = self.state.standing(id);
         if share.is_some_and(|share| pool.refuses(share)) {
             return Err(Self::overcommitted(pool));

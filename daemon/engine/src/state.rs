@@ -26,6 +26,7 @@ use crate::{
     chain::Chain,
     deadline::DeadlineIndex,
     invariants,
+    issue::{Issue, Issues},
     overcommit::Excess,
     pool::{FeatureKey, Pool, PoolIndex, PoolKey, Terms},
     record::{
@@ -63,6 +64,8 @@ pub(crate) struct LeaseEntry {
     pub(crate) heard: bool,
     /// Volatile: its last renewal said that it was idle for as long as the policy allows.
     pub(crate) idle: bool,
+    /// Volatile: the issue of its license that its holder believes by, where this life knows it (L12).
+    pub(crate) believed_by: Option<Issue>,
 }
 
 impl LeaseEntry {
@@ -103,6 +106,8 @@ pub(crate) struct State {
     pub(crate) suspensions: BTreeMap<SuspensionKey, Suspension>,
     /// Derived from leases and policy: what counts for its rules.
     pub(crate) tally: Tally,
+    /// Volatile: the licenses of this life, each issue of them (L12).
+    pub(crate) issues: Issues,
     pools: Vec<Pool>,
     pool_by_key: BTreeMap<PoolKey, PoolIndex>,
     serving: BTreeMap<FeatureKey, Vec<PoolIndex>>,
@@ -149,12 +154,15 @@ impl State {
         }
     }
 
-    /// A lease was heard of in this life, at this step of its chain (L4, T6).
+    /// A lease was heard of in this life, at this step of its chain, and is promised by the license as it
+    /// stands (L4, T6, L7).
     pub(crate) fn hear(&mut self, id: LeaseId, chain: Chain) {
         if let Some(entry) = self.leases.get_mut(&id) {
+            let pool = &mut self.pools[entry.pool.0];
             entry.chain = Some(chain);
+            entry.believed_by = pool.issue;
             if !std::mem::replace(&mut entry.heard, true) {
-                self.pools[entry.pool.0].held -= 1;
+                pool.held -= 1;
             }
         }
     }
@@ -352,9 +360,11 @@ impl State {
 
     fn put_license(&mut self, license: &Arc<VerifiedLicense>) {
         self.drop_license(&license.id);
+        let issue = self.issues.note(license);
         for terms in Terms::of(license) {
             let pool = self.open_pool(terms.key());
             self.pools[pool.0].terms = Some(terms);
+            self.pools[pool.0].issue = issue;
             self.settle(pool);
         }
         self.licenses
@@ -370,6 +380,7 @@ impl State {
         for terms in Terms::of(&license) {
             let pool = self.open_pool(terms.key());
             self.pools[pool.0].terms = None;
+            self.pools[pool.0].issue = None;
             self.settle(pool);
         }
         self.index_serving();
@@ -462,6 +473,7 @@ fn entry_of(record: &LeaseRecord, pool: PoolIndex) -> LeaseEntry {
         chain: None,
         heard: false,
         idle: false,
+        believed_by: None,
     }
 }
 

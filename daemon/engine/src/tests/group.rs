@@ -252,14 +252,16 @@ fn l7_a_lost_lease_of_a_known_share_is_as_old_as_the_share() {
     world.attach(10, &first, 1, link(1, 4)).unwrap();
     world.attach(11, &other, 2, link(2, 4)).unwrap();
     world.attach(10, &second, 3, link(3, 4)).unwrap();
+    let all = [(10, &first, 1), (11, &other, 2), (10, &second, 3)];
+    let last = super::trouble::outlast_the_hold(&mut world, &all, 4);
     world.install(&grouped(Grouping::Host, 1, 2)).unwrap();
-    world.renew(10, &second, 3, link(4, 5)).unwrap();
-    world.release(10, &first, 1, link(4, 5)).unwrap();
+    world.renew(10, &second, 3, link(last, 250)).unwrap();
+    world.release(10, &first, 1, link(last, 250)).unwrap();
     refused(
-        world.renew(11, &other, 2, link(4, 5)),
+        world.renew(11, &other, 2, link(last, 250)),
         RefusalCode::Overcommitted,
     );
-    world.renew(10, &second, 3, link(5, 6)).unwrap();
+    world.renew(10, &second, 3, link(250, 251)).unwrap();
 }
 
 #[test]
@@ -366,4 +368,38 @@ fn l6_a_share_that_lapses_gives_priority_for_its_seats_once() {
     };
     assert!(covered(1), "the seat that its processes shared");
     assert!(!covered(2), "and no seat that nobody had");
+}
+
+/// Two hosts have borrowed, and a license with one seat comes. On line a process of either costs no seat of its own,
+/// as its host's share is out anyhow; renewed or let in, both would believe by the one seat. Found by the simulator.
+#[test]
+fn l7_where_more_is_borrowed_than_there_is_no_process_is_extended_or_let_in() {
+    let lendable = |seats, serial| {
+        let mut solver = feature("solver", Some(seats));
+        solver.grouping = Grouping::Host;
+        solver.borrow_ms_max = DurationMs::days(7);
+        signed(&license("acme-1", serial, vec![solver]))
+    };
+    let mut world = World::new();
+    world.install(&lendable(2, 1)).unwrap();
+    for client in [10, 11] {
+        let mut checkout = wants(client);
+        checkout.length_ms = Some(DurationMs::days(1));
+        let wall = world.now.wall;
+        let borrow = ClientAsk::Borrow(usher_protocol::wire::Borrow { checkout, wall });
+        let lent = world.client(client, borrow);
+        assert!(matches!(lent, Answer::Promised(_)), "{lent:?}");
+    }
+    let on_line = world.checkout(10, 1).unwrap().lease;
+    assert_eq!(world.seats_out(), 2);
+    world.install(&lendable(1, 2)).unwrap();
+    refused(
+        world.renew(10, &on_line, 1, link(1, 2)),
+        RefusalCode::Overcommitted,
+    );
+    refused(world.checkout(11, 2), RefusalCode::Overcommitted);
+    // With seats for all that is borrowed, both again.
+    world.install(&lendable(2, 3)).unwrap();
+    world.renew(10, &on_line, 1, link(1, 2)).unwrap();
+    world.checkout(11, 2).unwrap();
 }

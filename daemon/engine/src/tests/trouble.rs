@@ -347,18 +347,38 @@ fn an_hour_at_most(id: &str, serial: u64) -> Arc<VerifiedLicense> {
     signed(&license(id, serial, vec![mesher]))
 }
 
-/// Two leases were lost, and a license with one seat is added before the older one is shown: the newer one was
-/// renewed by then as the only one known, and is not overtaken.
+/// Renews these until nothing is held any more, each from this token on; the last token of all.
+pub(crate) fn outlast_the_hold(
+    world: &mut World,
+    leases: &[(u8, &Lease, u8)],
+    mut token: u8,
+) -> u8 {
+    world.add_licenses_again();
+    while world.engine.state.trouble.hold_since.is_some() {
+        world.run(R - 1000);
+        for (client, lease, nonce) in leases {
+            let next = link(token, token + 1);
+            world.renew(*client, lease, *nonce, next).unwrap();
+        }
+        token += 1;
+    }
+    token
+}
+
+/// Two leases were lost, and the older one is shown last: the newer one may have been renewed by then as the only
+/// one known, and is not overtaken when a license with one seat comes.
 #[test]
 fn l7_a_lost_lease_that_is_shown_late_overtakes_nobody() {
     let (mut world, [older, newer]) = rolled_back(true, |world| {
         [1, 2].map(|number| world.checkout(number + 9, number).unwrap().lease)
     });
-    world.attach(11, &newer, 2, link(2, 3)).unwrap();
+    world.attach(11, &newer, 2, link(2, 20)).unwrap();
+    world.attach(10, &older, 1, link(1, 20)).unwrap();
+    let last = outlast_the_hold(&mut world, &[(11, &newer, 2), (10, &older, 1)], 20);
     world.install(&solver(1, 2)).unwrap();
-    world.renew(11, &newer, 2, link(3, 4)).unwrap();
+    world.renew(11, &newer, 2, link(last, 4)).unwrap();
     refused(
-        world.attach(10, &older, 1, link(1, 5)),
+        world.renew(10, &older, 1, link(last, 5)),
         RefusalCode::Overcommitted,
     );
     world.renew(11, &newer, 2, link(4, 5)).unwrap();
@@ -474,4 +494,96 @@ fn t8_a_test_license_is_taken_at_its_word() {
         ..wants(1)
     };
     world.checkout_with(10, of_test).unwrap();
+}
+
+/// A license with fewer seats, a lost one or a new one, is added while leases may be out that the store has lost:
+/// nobody is extended by fewer seats than before, for others may believe by those. Who shows that it believes by
+/// them already is; and everybody when the hold is over, the newest as always only while there is a seat.
+#[test]
+fn l12_nobody_is_extended_by_fewer_seats_while_leases_may_be_lost() {
+    let (mut world, [first, second, fewest]) = rolled_back(true, |world| {
+        let [first, second] = [1, 2].map(|n| world.checkout(n + 9, n).unwrap().lease);
+        world.install(&solver(1, 2)).unwrap();
+        let renewed = world.renew(10, &first, 1, link(1, 2)).unwrap().lease;
+        [first, second, renewed]
+    });
+    world.attach(10, &first, 1, link(1, 2)).unwrap();
+    world.attach(11, &second, 2, link(2, 20)).unwrap();
+    // One that is not installed (any more, or yet) says nothing of how many may believe by it.
+    let unknown = world.attach(10, &fewest, 1, link(2, 3));
+    let refusal = refused(unknown, RefusalCode::Holding);
+    assert!(refusal.detail.contains("`acme-1`"), "{}", refusal.detail);
+    world.install(&solver(1, 2)).unwrap();
+    for _ in 0..2 {
+        refused(
+            world.renew(11, &second, 2, link(20, 21)),
+            RefusalCode::Holding,
+        );
+    }
+    world.attach(10, &fewest, 1, link(2, 30)).unwrap();
+    let last = outlast_the_hold(&mut world, &[(10, &fewest, 1)], 30);
+    world.renew(10, &fewest, 1, link(last, 99)).unwrap();
+}
+
+/// More seats, or as many by another issue, cost nobody anything; and without a loss a smaller license goes by the
+/// usual rules (L7).
+#[test]
+fn l12_whoever_believes_by_no_more_seats_is_extended_in_a_hold() {
+    let (mut world, lease) = rolled_back(true, |world| world.checkout(10, 1).unwrap().lease);
+    world.attach(10, &lease, 1, link(1, 2)).unwrap();
+    for (serial, seats, next) in [(2, 2, 3), (3, 5, 4)] {
+        world.install(&solver(seats, serial)).unwrap();
+        world.renew(10, &lease, 1, link(next - 1, next)).unwrap();
+    }
+    world.install(&solver(4, 4)).unwrap();
+    refused(world.renew(10, &lease, 1, link(4, 5)), RefusalCode::Holding);
+
+    let mut world = World::with_seats(2);
+    let lease = world.checkout(10, 1).unwrap().lease;
+    world.install(&solver(1, 2)).unwrap();
+    world.renew(10, &lease, 1, link(1, 2)).unwrap();
+}
+
+/// A rollback that was seen and a clone that was found stop it as well: leases of other stores may be out.
+#[test]
+fn l12_a_rollback_and_a_clone_keep_beliefs_as_they_are() {
+    let (mut world, lost) = rolled_back(false, |world| world.checkout(10, 1).unwrap().lease);
+    let known = world.checkout(11, 5).unwrap().lease;
+    world.attach(10, &lost, 1, link(1, 2)).unwrap();
+    world.install(&solver(1, 2)).unwrap();
+    refused(world.renew(11, &known, 5, link(5, 6)), RefusalCode::Holding);
+
+    let mut world = World::with_seats(2);
+    let lease = world.checkout(10, 1).unwrap().lease;
+    world.input(Input::CloneFound {
+        life: LifeId([9; 16]),
+        address: "10.0.0.9".to_owned(),
+    });
+    world.renew(10, &lease, 1, link(1, 2)).unwrap();
+    world.install(&solver(1, 2)).unwrap();
+    refused(world.renew(10, &lease, 1, link(2, 3)), RefusalCode::Holding);
+}
+
+/// The answer to a checkout was lost, and the store with what came after: its seat may be with somebody else since,
+/// so a nonce alone is no reason to promise it (L5).
+#[test]
+fn l12_a_nonce_alone_renews_nothing_while_leases_may_be_lost() {
+    for hold_all in [true, false] {
+        let mut world = World::with_seats(1);
+        let lease = world.checkout(10, 1).unwrap().lease;
+        world.pass(R + G - 1);
+        world.restart_as(Life {
+            epoch: Epoch(101),
+            life: LifeId([2; 16]),
+            hold_all,
+            head: world.engine.head(),
+            ..world.life
+        });
+        let repeated = world.checkout(10, 1);
+        if hold_all {
+            refused(repeated, RefusalCode::Holding);
+        } else {
+            assert_eq!(repeated.unwrap().lease.id, lease.id);
+        }
+    }
 }

@@ -71,7 +71,7 @@ impl World {
                 self.figures.refusals += 1;
                 self.note(|| format!("{id} is told {}", refusal.code.name()));
                 if !call.set.is_empty() {
-                    self.set_refused(id.station, &call.set);
+                    self.set_refused(id, &call.set, refusal.code);
                 }
                 Told::Refused(refusal)
             }
@@ -84,11 +84,13 @@ impl World {
     }
 
     /// Of a set that is refused nothing is lent.
-    fn set_refused(&mut self, station: usize, set: &[Nonce]) {
+    fn set_refused(&mut self, id: SeatId, set: &[Nonce], code: RefusalCode) {
         self.figures.sets_refused += 1;
-        // A second copy of the question may have been granted.
-        if self.knobs.network.twice_permille == 0 {
-            let outcome = invariants::sets_are_whole::judge(self, station, set);
+        // A second copy of the question, or the same asked again, may have been granted.
+        let seat = self.stations[id.station].seats.get(&id.number);
+        let is_alone = seat.is_some_and(|seat| seat.sets_sent == 1);
+        if is_alone && self.knobs.network.twice_permille == 0 {
+            let outcome = invariants::sets_are_whole::judge(self, id.station, set, code);
             self.fault(outcome);
         }
     }

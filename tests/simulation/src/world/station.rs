@@ -342,7 +342,7 @@ impl World {
         self.set_due(id);
     }
 
-    /// Another lease of a set is a seat of its own from now on; what came unbelieved goes back by itself.
+    /// Another lease of a set is a seat of its own from now on; what came without being granted goes back (L5).
     fn adopt(&mut self, station: usize, session: Session, is_granted: bool) {
         let number = self.number_seat(station);
         let id = SeatId { station, number };
@@ -350,9 +350,11 @@ impl World {
             .seats
             .insert(number, Seat::new(session));
         self.note(|| format!("{id} came with a set, granted: {is_granted}"));
-        self.feed(id, Input::Tick);
         if is_granted {
+            self.feed(id, Input::Tick);
             self.use_seat(id);
+        } else {
+            self.release(id);
         }
     }
 

@@ -6,7 +6,7 @@ use usher_protocol::{
     ids::{Nonce, Token},
     wire::Link,
 };
-use usher_simulation::Crash;
+use usher_simulation::{Crash, Machine};
 
 const LEASE: DurationMs = DurationMs::minutes(10);
 const BORROWED: DurationMs = DurationMs::days(7);
@@ -159,6 +159,94 @@ fn l12_a_license_with_fewer_seats_is_added_before_every_lost_lease_was_shown() {
     // The newer one is renewed under the smaller license, then the older one is shown.
     run(&mut world, DurationMs::hours(8));
     assert!(world.holds(newer) && !world.holds(older));
+}
+
+/// A license with fewer seats was in force before the loss, is lost with the store, and is added again while seats
+/// are held. Somebody off line was renewed under it, and another, who was not, shows a lease of the old one: it is
+/// not extended under fewer seats than it believes by, for who else believes by those cannot be known (L12).
+#[test]
+fn l12_a_license_with_fewer_seats_is_lost_with_the_store_and_added_again() {
+    let hours = DurationMs::hours(4);
+    let mut world = World::new(6, knobs(3, hours));
+    let copy = world.backup().unwrap();
+    let [older, newer] = [0, 1].map(|station| held(&mut world, station));
+    let fewer = Terms {
+        serial: 2,
+        ..terms(1, hours)
+    };
+    let ticket = world.install(&fewer);
+    assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+    run(&mut world, DurationMs::hours(2));
+    lose(&mut world, 0);
+    world.restore(&copy, false);
+    assert!(comes(&mut world, LEASE, |it| it.life().is_some()));
+    let ticket = world.install(&fewer);
+    assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+    run(&mut world, DurationMs::minutes(1));
+    let all = [older, newer];
+    assert_eq!(holding(&world, &all), 2, "nobody is cut off");
+    assert!(comes(&mut world, hours, |it| !it.holds(newer)));
+    assert!(comes(&mut world, hours, |it| it.holds(newer)));
+    assert!(!world.holds(older));
+}
+
+/// The other way round: a license with more seats is lost. Who was lent a seat under it is not extended under the
+/// copy's one seat, by which somebody else may believe; once the license is added again, at once.
+#[test]
+fn l12_a_license_with_more_seats_is_lost_with_the_store() {
+    for is_added_again in [false, true] {
+        let hours = DurationMs::hours(4);
+        let mut world = World::new(7, knobs(1, hours));
+        let copy = world.backup().unwrap();
+        let alone = held(&mut world, 0);
+        lose(&mut world, 0);
+        let more = Terms {
+            serial: 2,
+            ..terms(3, hours)
+        };
+        let ticket = world.install(&more);
+        assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+        let other = held(&mut world, 1);
+        world.restore(&copy, false);
+        assert!(comes(&mut world, LEASE, |it| it.life().is_some()));
+        run(&mut world, DurationMs::minutes(2));
+        if is_added_again {
+            let ticket = world.install(&more);
+            assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+        }
+        run(&mut world, DurationMs::hours(3));
+        assert!(world.holds(alone) && world.holds(other));
+        run(&mut world, DurationMs::hours(3));
+        assert_eq!(world.holds(other), is_added_again, "extended");
+    }
+}
+
+/// A grant whose answer was lost is in the copy; it ran out since, and its seat was lent to somebody who is off line.
+/// After the restore its holder asks for it again by its nonce, and shows nothing (L5, L12).
+#[test]
+fn l12_a_lost_grant_is_asked_for_again_after_its_seat_was_lent_on() {
+    for seed in 1..5 {
+        let mut world = world(seed, 1, LEASE);
+        let asleep = world.check_out(0, &waits());
+        let asked = |it: &World| {
+            it.session(asleep)
+                .is_some_and(usher_client::session::Session::has_asked)
+        };
+        assert!(comes(&mut world, LEASE, asked));
+        world.deafen(0, true);
+        run(&mut world, DurationMs::seconds(2));
+        world.suspend(Machine::Station(0), DurationMs::minutes(22));
+        let copy = world.backup().unwrap();
+        run(&mut world, DurationMs::minutes(12));
+        let heir = held(&mut world, 1);
+        run(&mut world, DurationMs::minutes(7));
+        lose(&mut world, 1);
+        world.restore(&copy, false);
+        world.deafen(0, false);
+        assert!(comes(&mut world, LEASE, |it| it.life().is_some()));
+        world.install(&terms(1, LEASE));
+        inherits(&mut world, asleep, heir, DurationMs::hours(1));
+    }
 }
 
 /// A license is replaced by a higher serial and removed; the old one, and the very one that was removed, are
