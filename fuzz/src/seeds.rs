@@ -433,7 +433,23 @@ fn store() -> Seeds {
     snapshot.extend_from_slice(&count.to_le_bytes());
     seeds.push(with(4, &snapshot));
     seeds.push(with(2, &[1; 108]));
+    seeds.push(step());
     seeds
+}
+
+/// A step with one write and one event: its numbers, then its pieces, each behind its length and one.
+fn step() -> Vec<u8> {
+    let mut seed = vec![6, 40];
+    for number in 1_u64..=4 {
+        seed.extend_from_slice(&number.to_le_bytes());
+    }
+    seed.extend_from_slice(&[1, 0, 0, 0, 1, 0, 0, 0]);
+    for piece in [&b"key"[..], b"value", b"event"] {
+        let length = u32::try_from(piece.len() + 1).unwrap();
+        seed.extend_from_slice(&length.to_le_bytes());
+        seed.extend_from_slice(piece);
+    }
+    seed
 }
 
 fn words() -> Seeds {

@@ -43,6 +43,9 @@ pub enum JournalError {
 /// Next step when the store is damaged.
 pub(crate) const NEXT_REPAIR: &str = "run `usherd repair`, or `usherd restore` with a backup";
 
+/// Next step when what is stored is of a newer version (S7).
+pub(crate) const NEXT_NEWER: &str = "install an usherd that knows that store version";
+
 /// Next step when another life took over.
 pub(crate) const NEXT_ONE_DAEMON: &str =
     "stop the other usherd that uses this state directory, then start this one again";

@@ -8,6 +8,7 @@ use super::{
     JournalError, SnapshotInfo, backup,
     frame::{self, Kind, META_KEY},
     meta::Meta,
+    steps,
 };
 
 /// Reads what stands under a key of the store: any of its four kinds of record.
@@ -23,6 +24,16 @@ pub fn read(key: &[u8], bytes: &[u8]) {
 /// The journal's own numbers under a checksum that holds, whatever they say.
 pub fn write_meta(version: u8, payload: &[u8]) -> Vec<u8> {
     frame::frame(version, Kind::Meta, 1, META_KEY, payload)
+}
+
+/// Reads a file of steps.
+pub fn read_steps(file: &[u8]) {
+    steps::fuzzing::read(file);
+}
+
+/// A file with one step whose checksum holds, whatever its numbers and pieces say.
+pub fn write_steps(numbers: &[u8], pieces: &[u8]) -> Vec<u8> {
+    steps::fuzzing::write(numbers, pieces)
 }
 
 /// Reads a snapshot.

@@ -23,15 +23,17 @@ mod memory;
 mod meta;
 mod nudge;
 mod open;
-mod outbox;
 mod paths;
 mod rebuild;
 mod restore;
 #[cfg(test)]
 mod restore_tests;
+mod settle;
 mod sled;
+mod steps;
 mod store;
 mod survey;
+mod witness;
 
 pub use self::sled::{SledJournal, SledOptions};
 pub use backup::{SnapshotHeader, SnapshotInfo};
@@ -39,11 +41,11 @@ pub use error::JournalError;
 pub use frame::STORE_VERSION;
 pub use memory::{MemoryJournal, MemoryStore};
 pub use open::{Convert, Format};
-pub use outbox::LogWatch;
 pub use paths::StorePaths;
 pub use restore::{
     Live, Rebuilt, Replay, backup_stopped, log_head, repair, restore, stopped_records,
 };
+pub use settle::LogWatch;
 
 /// Where the daemon's state becomes durable (S1). One thread owns a journal (A2).
 ///
@@ -88,7 +90,7 @@ pub type Wake = Box<dyn FnOnce() + Send>;
 pub struct Batch {
     /// Applied in order: of two writes to one key the later one counts.
     pub writes: Vec<Write>,
-    /// Entries for the usage log; they ride in the outbox (S2).
+    /// Entries for the usage log; they ride in the same step (S2).
     pub events: Vec<Event>,
     /// Removes [`Loaded::restored`]. Set it in the batch that holds the engine's own record of the hold
     /// that L12 asks for, so that a crash can lose neither.

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use super::error::NEXT_NEWER;
 use super::frame::{META_KEY, STORE_VERSION};
 use super::meta::{self, Meta};
-use super::store::{Database, Fault, Store, guarded, read_witness};
-use super::{JournalError, SnapshotHeader, StorePaths, backup, files};
+use super::store::{Change, Database, Fault, Store, guarded};
+use super::{JournalError, SnapshotHeader, StorePaths, backup, files, steps, witness};
 
 /// The version of stored records, and how an older one becomes this one (S7).
 #[derive(Clone, Copy, Debug)]
@@ -37,13 +38,23 @@ impl Format {
 
 /// Opens the store of `paths`, or makes one where there never was one.
 pub(super) fn open(paths: &StorePaths, format: &Format) -> Result<Store, JournalError> {
-    let store = open_any(paths, format)?;
-    check_witness(paths, &store.meta)?;
-    Ok(store)
+    let (store, damage) = open_in_part(paths, format)?;
+    match damage {
+        Some(damage) => Err(damage),
+        None => check_witness(paths, &store.meta).map(|()| store),
+    }
 }
 
 /// As `open`, but takes a store that went back as well: `usherd repair` goes on from there.
 pub(super) fn open_any(paths: &StorePaths, format: &Format) -> Result<Store, JournalError> {
+    open_in_part(paths, format).map(|(store, _)| store)
+}
+
+/// The store as far as it can be read, and what of its steps cannot.
+fn open_in_part(
+    paths: &StorePaths,
+    format: &Format,
+) -> Result<(Store, Option<JournalError>), JournalError> {
     let was_made = paths.marker.exists();
     if was_made && !paths.store.join("db").exists() {
         return Err(lost(paths));
@@ -62,10 +73,11 @@ pub(super) fn open_any(paths: &StorePaths, format: &Format) -> Result<Store, Jou
         if was_made || !is_empty {
             return Err(lost(paths));
         }
-        return create(paths, db, format.version, Meta::default());
+        return create(paths, db, format.version, Meta::default()).map(|store| (store, None));
     };
     let (version, meta) = read_meta(paths, &bytes, format)?;
     let mut store = Store::new(paths, db, version, meta)?;
+    let damage = take_in_steps(&mut store)?;
     if version < format.version {
         convert(&mut store, version, format)?;
     }
@@ -73,7 +85,21 @@ pub(super) fn open_any(paths: &StorePaths, format: &Format) -> Result<Store, Jou
         // A crash came between the store's first step and its marker.
         mark(paths)?;
     }
-    Ok(store)
+    Ok((store, damage))
+}
+
+/// Brings to sled what a crash left in the steps' files, and gives what is missing there.
+fn take_in_steps(store: &mut Store) -> Result<Option<JournalError>, JournalError> {
+    let left = steps::read(&store.paths.store, store.meta.sequence)?;
+    let epoch = store.meta.epoch;
+    // An epoch is sled's before any step of it is written (L12).
+    if left.steps.iter().any(|step| step.place().epoch != epoch) {
+        let detail = "steps of another daemon life were put beside the store";
+        return Ok(Some(JournalError::corrupt(&store.paths.store, detail)));
+    }
+    // The log may have gone on beyond what the store knows: its writer sees to that (S2).
+    store.take_in(&left.steps, store.meta.logged)?;
+    Ok(left.damage)
 }
 
 /// Makes a new store with these numbers; its directory must not hold one.
@@ -102,7 +128,7 @@ fn create(
 ) -> Result<Store, JournalError> {
     let mut store = Store::new(paths, db, version, meta)?;
     let first = store.meta.clone();
-    store.step(&super::store::Step::default(), first)?;
+    store.step(&Change::default(), first)?;
     // S1: names and sled's own configuration are not covered by the step's sync.
     files::sync_file(&paths.store.join("conf"))?;
     files::sync_file(&paths.store.join("db"))?;
@@ -213,13 +239,13 @@ pub(super) fn too_new(path: &Path, version: u8, format: &Format) -> JournalError
             "store version {version} was written by a newer usherd, this one reads up to {}",
             format.version
         ),
-        next: "install an usherd that knows that store version",
+        next: NEXT_NEWER,
     }
 }
 
 /// sled mends a damaged end of its log by forgetting it; the witness remembers.
 fn check_witness(paths: &StorePaths, meta: &Meta) -> Result<(), JournalError> {
-    match read_witness(&paths.witness) {
+    match witness::read(&paths.witness) {
         Some(sequence) if sequence > meta.sequence => {
             let detail = format!(
                 "the store went back: it ends at step {}, but step {sequence} was durable",

@@ -11,9 +11,9 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use super::meta::Meta;
 use super::open;
 use super::restore::{Rebuilt, give_all};
-use super::store::{Step, read_witness};
+use super::store::Change;
 use super::survey::{State, read_store};
-use super::{JournalError, Restored, SledOptions, StorePaths, Write, files};
+use super::{JournalError, Restored, SledOptions, StorePaths, Write, files, witness};
 use crate::usage::{Entry, Writer};
 
 /// What the new store is to hold.
@@ -53,7 +53,7 @@ pub(super) fn put_in_place(
     }
     meta.last_number = meta.logged.number;
     // The witness must never be ahead of the new store.
-    meta.sequence = read_witness(&paths.witness).unwrap_or(0);
+    meta.sequence = witness::read(&paths.witness).unwrap_or(0);
     let building = StorePaths {
         store: paths.state.join("store.new"),
         ..paths.clone()
@@ -98,13 +98,7 @@ fn build(
             })
             .collect();
         let numbers = store.meta.clone();
-        store.step(
-            &Step {
-                writes: &writes,
-                entries: &[],
-            },
-            numbers,
-        )?;
+        store.step(&Change::of(&writes), numbers)?;
     }
     drop(store);
     if read_store(building, &options.format)?.state == *state {

@@ -1,19 +1,20 @@
-//! One sled database and its one durable step: batch, flush, our own fdatasync (S1).
+//! One sled database and how it is changed: batch, flush, our own fdatasync (S1).
 //!
 //! It decides nothing about epochs or order; `sled.rs` does.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Deref;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use super::frame::{self, Kind, META_KEY, OUTBOX_PREFIX, PIECE_PREFIX, VALUE_PREFIX};
 use super::meta::Meta;
 use super::nudge::Nudge;
+use super::steps::StepRecord;
+use super::witness::Witness;
 use super::{JournalError, StorePaths, Write};
-use crate::usage::Entry;
+use crate::usage::{Entry, LogHead};
 
 /// An open database. After an error it must be dropped (S4).
 pub(super) struct Store {
@@ -24,7 +25,9 @@ pub(super) struct Store {
     nudge: Nudge,
     db: Database,
     db_file: File,
-    witness: File,
+    /// The last event that ever joined the outbox.
+    outbox_end: u64,
+    witness: Witness,
 }
 
 /// sled's handle. sled syncs once more when the last one goes, and panics where that fails: what had
@@ -56,13 +59,24 @@ impl Drop for Database {
     }
 }
 
-/// What one durable step changes besides the journal's own numbers.
+/// What one change makes of the store besides the journal's own numbers.
 #[derive(Default)]
-pub(super) struct Step<'a> {
-    /// In order; of two writes to one key the later counts.
-    pub(super) writes: &'a [Write],
+pub(super) struct Change<'a> {
+    /// Of each key, what it becomes.
+    pub(super) writes: BTreeMap<&'a [u8], Option<&'a [u8]>>,
     /// Join the outbox.
-    pub(super) entries: &'a [Entry],
+    pub(super) entries: Vec<Entry>,
+}
+
+impl<'a> Change<'a> {
+    /// Of two writes to one key the later counts.
+    pub(super) fn of(writes: &'a [Write]) -> Self {
+        let pair = |write: &'a Write| (write.key.as_slice(), write.value.as_deref());
+        Self {
+            writes: writes.iter().map(pair).collect(),
+            entries: Vec::new(),
+        }
+    }
 }
 
 impl Store {
@@ -78,13 +92,7 @@ impl Store {
             .write(true)
             .open(&place)
             .map_err(JournalError::io("open for syncing", &place))?;
-        let witness = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&paths.witness)
-            .map_err(JournalError::io("open", &paths.witness))?;
+        let witness = Witness::open(&paths.witness)?;
         let flushed = (*db).clone();
         let nudge = Nudge::start(move || {
             // The step that is woken tells what was wrong.
@@ -93,6 +101,7 @@ impl Store {
         .map_err(JournalError::io("start the thread that watches", &place))?;
         Ok(Self {
             paths: paths.clone(),
+            outbox_end: meta.last_number,
             meta,
             version,
             nudge,
@@ -107,26 +116,63 @@ impl Store {
         self.version
     }
 
-    /// The durable step (S1): all of it is on disk on return, or none of it after a crash.
+    /// A durable step of its own: all of it is on disk on return, or none of it after a crash (S1).
     ///
     /// `next` needs no sequence, record count or sum: they are worked out here. Events up to
     /// `next.logged` leave the outbox.
-    pub(super) fn step(&mut self, step: &Step<'_>, next: Meta) -> Result<(), JournalError> {
+    pub(super) fn step(&mut self, change: &Change<'_>, next: Meta) -> Result<(), JournalError> {
+        let sequence = self.meta.sequence + 1;
+        self.put(change, Meta { sequence, ..next })?;
+        self.witness.write(self.meta.sequence)
+    }
+
+    /// Takes in steps that are durable already, in order, the first of them the one after the last it has. `logged` is
+    /// where the usage log is; the events beyond it join the outbox.
+    pub(super) fn take_in(
+        &mut self,
+        steps: &[StepRecord],
+        logged: LogHead,
+    ) -> Result<(), JournalError> {
+        let Some(last) = steps.last().map(StepRecord::place) else {
+            return Ok(());
+        };
+        let settled = steps.iter().any(StepRecord::restored_settled);
+        let next = Meta {
+            sequence: last.sequence,
+            head: last.head,
+            last_number: last.last_number,
+            logged,
+            committed: true,
+            restored: self.meta.restored.clone().filter(|_| !settled),
+            ..self.meta.clone()
+        };
+        let entries = steps.iter().flat_map(StepRecord::entries);
+        let change = Change {
+            writes: steps.iter().flat_map(StepRecord::writes).collect(),
+            entries: entries
+                .filter_map(Entry::decode)
+                .filter(|entry| entry.number > logged.number)
+                .collect(),
+        };
+        self.put(&change, next)
+    }
+
+    /// All of it is on disk on return, or none of it after a crash (S1). `next` needs no record count or sum.
+    fn put(&mut self, change: &Change<'_>, next: Meta) -> Result<(), JournalError> {
         let mut next = Meta {
-            sequence: self.meta.sequence + 1,
             records: self.meta.records,
             sum: self.meta.sum,
             ..next
         };
         guarded(&self.paths.store, || {
             let mut batch = sled::Batch::default();
-            for (key, value) in last_writes(step.writes) {
-                self.replace(&mut batch, &mut next, key, value)?;
+            for (key, value) in &change.writes {
+                self.replace(&mut batch, &mut next, key, *value)?;
             }
-            for number in self.meta.logged.number + 1..=next.logged.number {
+            for number in self.meta.logged.number + 1..=next.logged.number.min(self.outbox_end) {
                 batch.remove(frame::outbox_key(number));
             }
-            for entry in step.entries {
+            for entry in &change.entries {
                 let place = frame::outbox_key(entry.number);
                 let bytes = frame::frame(self.version, Kind::Outbox, 1, &place, &entry.encode());
                 batch.insert(place, bytes);
@@ -142,8 +188,12 @@ impl Store {
         self.db_file
             .sync_data()
             .map_err(JournalError::io("sync", &self.paths.store.join("db")))?;
+        self.outbox_end = change
+            .entries
+            .last()
+            .map_or(self.outbox_end, |last| last.number);
         self.meta = next;
-        self.write_witness()
+        Ok(())
     }
 
     /// Every live record in the order of the keys, each checked, and their sum with them (S3).
@@ -232,13 +282,7 @@ impl Store {
         }
         // Removals and new records ride in one batch under the new version; `replace` reads the old.
         let old = std::mem::replace(&mut self.version, version);
-        let outcome = self.step(
-            &Step {
-                writes: &writes,
-                entries: &[],
-            },
-            self.meta.clone(),
-        );
+        let outcome = self.step(&Change::of(&writes), self.meta.clone());
         if outcome.is_err() {
             self.version = old;
         }
@@ -304,30 +348,6 @@ impl Store {
         }
         Err(damaged(place))
     }
-
-    /// Never synced: after a power cut it may be behind the store, but it is never ahead of it.
-    fn write_witness(&self) -> Result<(), JournalError> {
-        self.witness
-            .write_all_at(&witness_bytes(self.meta.sequence), 0)
-            .map_err(JournalError::io("write", &self.paths.witness))
-    }
-}
-
-/// What the witness says of the last durable step; `None` when it says nothing that can be read.
-pub(super) fn read_witness(path: &Path) -> Option<u64> {
-    let bytes: [u8; 12] = std::fs::read(path).ok()?.try_into().ok()?;
-    let mut word = [0; 8];
-    word.copy_from_slice(&bytes[..8]);
-    let sequence = u64::from_le_bytes(word);
-    (witness_bytes(sequence) == bytes).then_some(sequence)
-}
-
-fn witness_bytes(sequence: u64) -> [u8; 12] {
-    let mut bytes = [0; 12];
-    bytes[..8].copy_from_slice(&sequence.to_le_bytes());
-    let check = crc32fast::hash(&bytes[..8]);
-    bytes[8..].copy_from_slice(&check.to_le_bytes());
-    bytes
 }
 
 /// How sled fails, before it is put into words.
@@ -373,11 +393,4 @@ fn drop_record(batch: &mut sled::Batch, next: &mut Meta, place: &[u8], bytes: &[
     next.records = next.records.wrapping_sub(1);
     next.sum = next.sum.wrapping_sub(frame::share(place, bytes));
     batch.remove(place);
-}
-
-fn last_writes(writes: &[Write]) -> BTreeMap<&[u8], Option<&[u8]>> {
-    writes
-        .iter()
-        .map(|write| (write.key.as_slice(), write.value.as_deref()))
-        .collect()
 }

@@ -96,19 +96,20 @@ impl Writer {
     /// Appends encoded entries, in order and durably; gives the new head.
     pub(crate) fn append(
         &mut self,
-        encoded: impl IntoIterator<Item = Vec<u8>>,
+        encoded: impl IntoIterator<Item = impl AsRef<[u8]>>,
     ) -> Result<LogHead, UsageError> {
         let mut pending = Vec::new();
-        for mut bytes in encoded {
-            let after = segment::link(&self.at, self.at.number + 1, &bytes);
-            bytes.extend_from_slice(&after.hash);
-            let length = self.length + (pending.len() + bytes.len()) as u64;
+        for bytes in encoded {
+            let bytes = bytes.as_ref();
+            let after = segment::link(&self.at, self.at.number + 1, bytes);
+            let length = self.length + (pending.len() + bytes.len() + after.hash.len()) as u64;
             if length > self.segment_bytes_max && self.length + pending.len() as u64 > EMPTY {
                 self.write(&pending)?;
                 pending.clear();
                 self.rotate()?;
             }
-            pending.extend_from_slice(&bytes);
+            pending.extend_from_slice(bytes);
+            pending.extend_from_slice(&after.hash);
             self.at = after;
         }
         self.write(&pending)?;

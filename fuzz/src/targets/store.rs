@@ -1,4 +1,5 @@
-//! `store`: what stands in the store or in a snapshot: records, their frames, the journal's own numbers (S3, S5, S6).
+//! `store`: what stands in the store, in its files of steps or in a snapshot: records, their frames, the journal's own
+//! numbers (S1, S3, S5, S6).
 
 use usherd::{journal::fuzzing, records};
 
@@ -7,7 +8,7 @@ use crate::feed::Feed;
 /// Reads one of them, chosen by the first byte.
 pub fn run(data: &[u8]) {
     let mut feed = Feed::new(data);
-    match feed.byte() % 5 {
+    match feed.byte() % 7 {
         0 => {
             let key = feed.counted();
             record(key, feed.rest());
@@ -21,6 +22,11 @@ pub fn run(data: &[u8]) {
             fuzzing::read(b"j/meta", &fuzzing::write_meta(version, feed.rest()));
         }
         3 => snapshot(feed.rest()),
+        5 => fuzzing::read_steps(feed.rest()),
+        6 => {
+            let numbers = feed.counted();
+            fuzzing::read_steps(&fuzzing::write_steps(numbers, feed.rest()));
+        }
         _ => snapshot(&fuzzing::write_snapshot(feed.rest())),
     }
 }

@@ -64,11 +64,18 @@ fn s2_what_a_killed_life_wrote_to_the_log_is_synced_before_it_leaves_the_outbox(
     let calls = shim.calls();
     let segments = std::fs::read_dir(state.join("usage")).unwrap();
     let newest = segments.map(|it| it.unwrap().path()).max().unwrap();
-    // The first step of a life says to the store what is logged.
-    let store = state.join("store").join("db");
-    let step = calls
+    // Opening brings to sled's outbox what the killed life left in its steps. Once the steps' files are this life's own,
+    // its first step says to the store what is logged.
+    let store = state.join("store");
+    let own = calls
         .iter()
-        .find(|call| call.kind == "fdatasync" && call.path == store);
+        .find(|call| call.kind == "pwrite" && call.path == store.join("steps.0"));
+    let own = own
+        .unwrap_or_else(|| panic!("no heading of the steps: {calls:#?}"))
+        .number;
+    let step = calls.iter().find(|call| {
+        call.kind == "fdatasync" && call.path == store.join("db") && call.number > own
+    });
     let step = step.unwrap_or_else(|| panic!("no step of the store: {calls:#?}"));
     for path in [newest.as_path(), newest.parent().unwrap()] {
         assert!(

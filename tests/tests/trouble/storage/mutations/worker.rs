@@ -210,8 +210,14 @@ fn difference(found: &Reading, whole: &Reading) -> String {
 
 fn contents(state: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let files = files(state).into_iter();
+    let changes = [
+        "store.witness",
+        "store/db",
+        "store/steps.0",
+        "store/steps.1",
+    ];
     files
-        .filter(|path| !path.ends_with("store.witness") && !path.ends_with("store/db"))
+        .filter(|path| !changes.iter().any(|it| path.ends_with(it)))
         .map(|path| (path.clone(), fs::read(path).unwrap()))
         .collect()
 }

@@ -1,0 +1,344 @@
+//! Brings durable steps to where they stay, in a thread of its own: their events to the usage log, then their changes
+//! to sled (S1, S2). Until then the steps' files alone have them.
+//!
+//! It must not lose, double or reorder one. It decides when sled is written to, and never what a step says.
+
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::steps::StepRecord;
+use super::store::Store;
+use super::{JournalError, Wake};
+use crate::usage::{Entry, LogHead, UsageError, Writer};
+
+/// The thread at work. Dropping it brings home what it was given and waits for that.
+pub(super) struct Settler {
+    shared: Arc<Shared>,
+    store: Arc<Mutex<Store>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Tells how far the usage log is, while a journal is at work; for `usherd usage verify` on a running
+/// daemon.
+#[derive(Clone)]
+pub struct LogWatch(Arc<Shared>);
+
+impl LogWatch {
+    /// The last entry that is durable in the log.
+    pub fn head(&self) -> LogHead {
+        self.0.progress().logged
+    }
+}
+
+impl std::fmt::Debug for LogWatch {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{:?}", self.head())
+    }
+}
+
+struct Shared {
+    progress: Mutex<Progress>,
+    changed: Condvar,
+}
+
+struct Progress {
+    /// Steps that are in the steps' files alone, in order.
+    waiting: Vec<StepRecord>,
+    /// How far the usage log is.
+    logged: LogHead,
+    /// The last step that sled holds.
+    settled: u64,
+    failed: Option<JournalError>,
+    stopped: bool,
+    closing: bool,
+    /// Somebody waits for the log to have this event.
+    log_wanted: u64,
+    /// Somebody waits for sled to have this step.
+    settle_wanted: u64,
+    /// Whom a failure wakes.
+    wake: Option<Wake>,
+}
+
+impl Settler {
+    /// Starts the thread. What an earlier life left in the store's outbox is in the log when this returns.
+    pub(super) fn start(mut writer: Writer, store: Store) -> Result<Self, JournalError> {
+        let logged = writer.at();
+        let waiting = store.outbox()?;
+        let left_over = waiting.iter().filter(|entry| entry.number > logged.number);
+        let logged = writer.append(left_over.map(Entry::encode))?;
+        let progress = Progress {
+            waiting: Vec::new(),
+            logged,
+            settled: store.meta.sequence,
+            failed: None,
+            stopped: false,
+            closing: false,
+            log_wanted: 0,
+            settle_wanted: 0,
+            wake: None,
+        };
+        let shared = Arc::new(Shared {
+            progress: Mutex::new(progress),
+            changed: Condvar::new(),
+        });
+        let store = Arc::new(Mutex::new(store));
+        let worker = Worker {
+            shared: Arc::clone(&shared),
+            store: Arc::clone(&store),
+            writer,
+            unsettled: Vec::new(),
+            rounds: 0,
+        };
+        let thread = thread::Builder::new()
+            .name("usherd-settle".to_owned())
+            .spawn(move || worker.run())
+            .map_err(|source| UsageError::Io {
+                operation: "start the thread that writes",
+                path: "the usage log".into(),
+                source,
+            })?;
+        Ok(Self {
+            shared,
+            store,
+            thread: Some(thread),
+        })
+    }
+
+    pub(super) fn watch(&self) -> LogWatch {
+        LogWatch(Arc::clone(&self.shared))
+    }
+
+    /// The store as far as it is settled.
+    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A failure here says so at once: the journal's owner may have nothing to commit for long (L13).
+    pub(super) fn wake_on_failure(&self, wake: Wake) {
+        let mut progress = self.shared.progress();
+        if progress.stopped {
+            drop(progress);
+            wake();
+        } else {
+            progress.wake = Some(wake);
+        }
+    }
+
+    /// Hands over a durable step.
+    pub(super) fn push(&self, step: StepRecord) {
+        let mut progress = self.shared.progress();
+        let is_first = progress.waiting.is_empty();
+        progress.waiting.push(step);
+        drop(progress);
+        if is_first {
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// How far the log is; an error of log or sled is an error of the journal (L13).
+    pub(super) fn logged(&self) -> Result<LogHead, JournalError> {
+        let mut progress = self.shared.progress();
+        progress.judge()?;
+        Ok(progress.logged)
+    }
+
+    /// The last step that sled holds.
+    pub(super) fn settled(&self) -> u64 {
+        self.shared.progress().settled
+    }
+
+    /// Waits until the log has event `number`.
+    pub(super) fn wait_for_log(&self, number: u64) -> Result<LogHead, JournalError> {
+        let want = |progress: &mut Progress| progress.log_wanted = progress.log_wanted.max(number);
+        let progress = self.wait(want, |progress| progress.logged.number < number)?;
+        Ok(progress.logged)
+    }
+
+    /// Waits until sled holds step `sequence`.
+    pub(super) fn wait_for_sled(&self, sequence: u64) -> Result<LogHead, JournalError> {
+        let want =
+            |progress: &mut Progress| progress.settle_wanted = progress.settle_wanted.max(sequence);
+        let progress = self.wait(want, |progress| progress.settled < sequence)?;
+        Ok(progress.logged)
+    }
+
+    /// The store was changed by a step of its own, when nothing waited.
+    pub(super) fn stepped(&self, sequence: u64) {
+        self.shared.progress().settled = sequence;
+    }
+
+    fn wait(
+        &self,
+        want: impl FnOnce(&mut Progress),
+        is_due: impl Fn(&Progress) -> bool,
+    ) -> Result<MutexGuard<'_, Progress>, JournalError> {
+        let mut progress = self.shared.progress();
+        if is_due(&progress) {
+            want(&mut progress);
+            self.shared.changed.notify_all();
+            progress = self
+                .shared
+                .changed
+                .wait_while(progress, |progress| is_due(progress) && !progress.stopped)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        progress.judge()?;
+        Ok(progress)
+    }
+}
+
+impl Drop for Settler {
+    fn drop(&mut self) {
+        self.shared.progress().closing = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // It cannot panic, and if it did there is nobody left to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    store: Arc<Mutex<Store>>,
+    writer: Writer,
+    /// In the log, and not in sled yet.
+    unsettled: Vec<StepRecord>,
+    /// How often the log was written to since sled was.
+    rounds: u32,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let outcome = self.work();
+        let mut progress = self.shared.progress();
+        progress.stopped = true;
+        let is_failed = outcome.is_err();
+        // S4: not tried again; the steps are safe in their files.
+        progress.failed = outcome.err();
+        let wake = progress.wake.take().filter(|_| is_failed);
+        drop(progress);
+        self.shared.changed.notify_all();
+        if let Some(wake) = wake {
+            wake();
+        }
+    }
+
+    fn work(&mut self) -> Result<(), JournalError> {
+        while let Some(steps) = self.next_steps() {
+            let is_quiet = steps.is_empty();
+            self.log(steps)?;
+            if is_quiet || self.is_settling_due() {
+                self.settle()?;
+            }
+        }
+        self.settle()
+    }
+
+    /// Everything that waits, or nothing when it is time to settle; `None` when there will be nothing more.
+    fn next_steps(&self) -> Option<Vec<StepRecord>> {
+        let is_empty =
+            |progress: &mut Progress| progress.waiting.is_empty() && !progress.is_hurried();
+        let progress = self.shared.progress();
+        let mut progress = if self.unsettled.is_empty() {
+            let waited = self.shared.changed.wait_while(progress, is_empty);
+            waited.unwrap_or_else(PoisonError::into_inner)
+        } else {
+            self.shared.wait_at_most(SETTLE_LINGER, progress, is_empty)
+        };
+        if !progress.waiting.is_empty() {
+            // One sync of the log for what several commits bring; the steps' files keep it safe meanwhile.
+            let linger = |progress: &mut Progress| !progress.is_hurried();
+            progress = self.shared.wait_at_most(LOG_LINGER, progress, linger);
+        }
+        let steps = mem::take(&mut progress.waiting);
+        (!steps.is_empty() || !progress.closing).then_some(steps)
+    }
+
+    /// S2: an event is in the log before the step that it rode in leaves the steps' files.
+    fn log(&mut self, steps: Vec<StepRecord>) -> Result<(), JournalError> {
+        if steps.is_empty() {
+            return Ok(());
+        }
+        let entries = steps.iter().flat_map(StepRecord::entries);
+        let logged = self.writer.append(entries)?;
+        self.shared.progress().logged = logged;
+        self.shared.changed.notify_all();
+        self.rounds += 1;
+        self.unsettled.extend(steps);
+        Ok(())
+    }
+
+    fn is_settling_due(&self) -> bool {
+        let bytes: usize = self.unsettled.iter().map(|step| step.bytes().len()).sum();
+        self.rounds >= SETTLE_ROUNDS
+            || bytes >= SETTLE_BYTES
+            || self.shared.progress().is_settling_wanted()
+    }
+
+    /// Many steps are one change of sled's: what was set and removed meanwhile costs it nothing.
+    fn settle(&mut self) -> Result<(), JournalError> {
+        self.rounds = 0;
+        let steps = mem::take(&mut self.unsettled);
+        let Some(last) = steps.last().map(|step| step.place().sequence) else {
+            return Ok(());
+        };
+        let logged = self.writer.at();
+        self.store
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take_in(&steps, logged)?;
+        self.shared.progress().settled = last;
+        self.shared.changed.notify_all();
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_at_most<'a>(
+        &self,
+        time: Duration,
+        progress: MutexGuard<'a, Progress>,
+        goes_on: impl FnMut(&mut Progress) -> bool,
+    ) -> MutexGuard<'a, Progress> {
+        let waited = self.changed.wait_timeout_while(progress, time, goes_on);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Progress {
+    fn is_hurried(&self) -> bool {
+        self.closing || self.log_wanted > self.logged.number || self.is_settling_wanted()
+    }
+
+    fn is_settling_wanted(&self) -> bool {
+        self.settle_wanted > self.settled
+    }
+
+    fn judge(&mut self) -> Result<(), JournalError> {
+        match self.failed.take() {
+            Some(error) => Err(error),
+            None if self.stopped => Err(JournalError::Io {
+                operation: "write",
+                path: "the usage log and the store".into(),
+                source: std::io::Error::other("their thread has stopped"),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How long the log waits for more before it syncs.
+const LOG_LINGER: Duration = Duration::from_millis(10);
+/// With nothing more to log for so long, sled gets what it has not.
+const SETTLE_LINGER: Duration = Duration::from_millis(100);
+/// Or after so many syncs of the log,
+const SETTLE_ROUNDS: u32 = 20;
+/// or so many bytes of steps.
+const SETTLE_BYTES: usize = 1 << 20;
