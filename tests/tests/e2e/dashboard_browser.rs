@@ -31,6 +31,7 @@ fn the_dashboard_in_a_real_browser() {
     usage_is_drawn(&browser, &base);
     every_page_fits_a_phone_and_both_schemes(&browser, &base);
     nothing_was_wrong_and_nothing_came_from_elsewhere(&browser, &base);
+    without_scripts_all_is_there_but_what_is_drawn(&served, &browser, &base);
     browser.go(&base);
     browser.tab_to("it.textContent === 'Sign out'");
     browser.press(ENTER);
@@ -214,6 +215,49 @@ fn nothing_was_wrong_and_nothing_came_from_elsewhere(browser: &Browser, base: &s
 }
 
 /// The text that a page shows for a live figure; empty where it is not there yet.
+/// Some sites allow no script in an administrator's browser.
+fn without_scripts_all_is_there_but_what_is_drawn(served: &Served, browser: &Browser, base: &str) {
+    let scripts = |off: bool| {
+        let value = serde_json::json!({ "value": off });
+        browser.devtools("Emulation.setScriptExecutionDisabled", &value);
+    };
+    scripts(true);
+    browser.go(base);
+    let main = browser.told("document.querySelector('main').innerText");
+    assert!(
+        main.contains("Without scripts these are the figures"),
+        "{main}"
+    );
+    let leases: Vec<Value> =
+        serde_json::from_str(&served.daemon.ask(&["leases", "--json"])).unwrap();
+    assert_eq!(browser.told(&text("p0-used")), leases.len().to_string());
+    browser.picture("pools-without-scripts");
+    for path in PAGES {
+        browser.go(&format!("{base}{path}"));
+        let told = browser.told("document.querySelector('h1').innerText");
+        assert!(!told.trim().is_empty(), "{path}");
+    }
+    browser.go(&format!("{base}/dashboard/usage?period=day"));
+    assert_eq!(
+        browser.told("document.querySelectorAll('.heat td').length"),
+        "168"
+    );
+    assert_eq!(
+        browser.told("document.querySelectorAll('.chart canvas').length"),
+        "0"
+    );
+    browser.go(&format!("{base}/dashboard/leases?user=CROWD-3&host=ws007"));
+    browser.tab_to("it.textContent === 'Evict…'");
+    browser.press(ENTER);
+    browser.wait("the question", "document.activeElement.id === 'reason'");
+    browser.press("moved without scripts");
+    browser.press(ENTER);
+    browser.wait("the answer", "document.querySelector('.notice.good')");
+    let log = served.daemon.ask(&["usage", "export", "--json"]);
+    assert!(log.contains("moved without scripts"));
+    scripts(false);
+}
+
 fn text(key: &str) -> String {
     format!("(document.querySelector('[data-live=\"{key}\"]')?.textContent ?? '')")
 }
