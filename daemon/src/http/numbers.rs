@@ -1,11 +1,11 @@
 //! Whole numbers in a body as JSON Schema has them, for which `5` and `5.0` are one: what the OpenAPI document lets
-//! through is read. Decides no bounds but those of the types.
+//! through is read, and what it does not is not. Decides no bounds: they are those of the types and of the wire.
 
 use serde::{
     Deserialize, Deserializer,
     de::{Error, Unexpected, Visitor},
 };
-use usher_protocol::time::DurationMs;
+use usher_protocol::{limits::BORROW_MS_MAX, time::DurationMs};
 
 /// A count.
 pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
@@ -14,13 +14,21 @@ pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error>
     u32::try_from(number).map_err(|_| D::Error::invalid_value(unexpected, &"a smaller number"))
 }
 
-/// A length in milliseconds, or null.
+/// A length in milliseconds, or null; within the bounds of the wire, whatever becomes of the request.
 pub(super) fn length<'de, D>(from: D) -> Result<Option<DurationMs>, D::Error>
 where
     D: Deserializer<'de>,
 {
-    let length = Option::<Whole>::deserialize(from)?;
-    Ok(length.map(|Whole(number)| DurationMs(number)))
+    match Option::<Whole>::deserialize(from)? {
+        None => Ok(None),
+        Some(Whole(number)) if (1..=BORROW_MS_MAX.0).contains(&number) => {
+            Ok(Some(DurationMs(number)))
+        }
+        Some(Whole(number)) => Err(D::Error::custom(format!(
+            "a length is 1 to {} milliseconds, not {number}",
+            BORROW_MS_MAX.0
+        ))),
+    }
 }
 
 struct Whole(u64);
@@ -63,6 +71,18 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_length_is_within_the_bounds_that_the_document_names() {
+        let length = |number: u64| read(&format!("{{\"seats\": 1, \"length\": {number}}}"));
+        let most = BORROW_MS_MAX.0;
+        assert_eq!(length(1), Some((1, Some(1))));
+        assert_eq!(length(most), Some((1, Some(most))));
+        assert_eq!(
+            (length(0), length(most + 1), length(u64::MAX)),
+            (None, None, None)
+        );
+    }
 
     #[derive(Debug, Deserialize)]
     struct Body {

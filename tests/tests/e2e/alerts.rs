@@ -88,18 +88,7 @@ fn what_was_found_outlives_a_kill_and_is_told_once_and_in_order() {
             .is_some_and(|it| it.contains("no connection"))
     });
 
-    let doctor = site.daemon.admin(&["doctor", "--json"]).output().unwrap();
-    let found: Value = serde_json::from_slice(&doctor.stdout).unwrap();
-    let mut checks = found["checks"].as_array().unwrap().iter();
-    let check = checks.find(|it| it["name"] == "alerts").unwrap();
-    assert_eq!(check["level"], "warn", "{check}");
-    let finding = check["finding"].as_str().unwrap();
-    assert!(
-        finding.starts_with("2 alerts wait for http://localhost:"),
-        "{finding}"
-    );
-    assert!(finding.contains("last attempt: no connection"), "{finding}");
-
+    the_doctor_warns(&site);
     site.daemon.kill();
     let outbox = site.daemon.state_dir().join("alerts/outbox.json");
     let kept = fs::read_to_string(&outbox).unwrap();
@@ -179,6 +168,21 @@ fn a_table_that_makes_no_sense_is_pointed_at() {
         said.contains("usherd.toml:1:") && said.contains("for this machine alone"),
         "{said}"
     );
+}
+
+/// Two events wait, and nobody is there to take them.
+fn the_doctor_warns(site: &Site) {
+    let doctor = site.daemon.admin(&["doctor", "--json"]).output().unwrap();
+    let found: Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    let mut checks = found["checks"].as_array().unwrap().iter();
+    let check = checks.find(|it| it["name"] == "alerts").unwrap();
+    assert_eq!(check["level"], "warn", "{check}");
+    let finding = check["finding"].as_str().unwrap();
+    assert!(
+        finding.starts_with("2 alerts wait for http://localhost:"),
+        "{finding}"
+    );
+    assert!(finding.contains("last attempt: no connection"), "{finding}");
 }
 
 /// As the only root in `roots.pem`.
