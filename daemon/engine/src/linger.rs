@@ -216,7 +216,8 @@ impl Engine {
         })
     }
 
-    /// A grant takes back what lingers with its holder, before anything else.
+    /// A grant takes back what lingers with its holder, before anything else. Nothing comes free by that, so
+    /// nobody's turn does: a look at a waiter takes and puts back, and must not call for the next look.
     pub(crate) fn take_lingering(
         &mut self,
         client: PublicKey,
@@ -228,7 +229,7 @@ impl Engine {
             return None;
         }
         let holder = last_holder(client, holder);
-        Some(self.free_lingering(pool, holder, u64::from(seats_new)))
+        Some(self.take_from_lingering(pool, holder, u64::from(seats_new)))
     }
 
     /// They were not granted after all.
@@ -275,7 +276,7 @@ impl Engine {
     pub(crate) fn stop_lingering_with(&mut self, id: LeaseId) {
         if let Some(entry) = self.state.leases.get(&id) {
             let (pool, holder) = (entry.pool, last_holder(entry.client, &entry.holder));
-            self.free_lingering(pool, holder, u64::MAX);
+            self.free_lingering(pool, holder);
         }
     }
 
@@ -291,7 +292,7 @@ impl Engine {
                 let Some(holder) = self.lingering.first_of(pool) else {
                     break;
                 };
-                self.free_lingering(pool, holder, u64::MAX);
+                self.free_lingering(pool, holder);
             }
         }
     }
@@ -361,12 +362,16 @@ impl Engine {
         (length > DurationMs::ZERO).then_some((entry.pool, holder, length))
     }
 
-    fn free_lingering(&mut self, pool: PoolIndex, holder: LastHolder, seats: u64) -> Taken {
-        let taken = self.lingering.take(pool, holder, seats);
-        self.state.pool_mut(pool).lingering -= taken.seats();
+    fn free_lingering(&mut self, pool: PoolIndex, holder: LastHolder) {
+        let taken = self.take_from_lingering(pool, holder, u64::MAX);
         if !taken.by_end.is_empty() {
             self.touch_pool(pool);
         }
+    }
+
+    fn take_from_lingering(&mut self, pool: PoolIndex, holder: LastHolder, seats: u64) -> Taken {
+        let taken = self.lingering.take(pool, holder, seats);
+        self.state.pool_mut(pool).lingering -= taken.seats();
         taken
     }
 }

@@ -329,3 +329,31 @@ fn a4_a_rule_by_network_is_about_where_the_seat_is_given_back() {
         assert_eq!(counts(&mut world).2, u32::from(lingers));
     }
 }
+
+/// A set waits for a second seat while its first lingers with its holder. To look at it takes the one and puts it
+/// back, which is no reason to look again: the daemon would do nothing else. Found by the simulator.
+#[test]
+fn l9_a_waiting_set_whose_first_seat_lingers_is_looked_at_once() {
+    let mut world = World::new();
+    let both = vec![feature("solver", Some(1)), feature("mesher", Some(1))];
+    world.install(&signed(&license("acme-1", 1, both))).unwrap();
+    world.set_policy(and_lingering(policy())).unwrap();
+    let mesher = |nonce, user| Checkout {
+        feature: "mesher".parse().unwrap(),
+        ..of(nonce, user, 1)
+    };
+    world.checkout_with(11, mesher(1, "bob")).unwrap();
+    let first = world.checkout_with(10, of(2, "ada", 1)).unwrap();
+    release(&mut world, 10, &first.lease, 2);
+    let mut set = vec![of(3, "ada", 1), mesher(4, "ada")];
+    set.iter_mut().for_each(|checkout| checkout.wait = true);
+    let answer = world.client(10, ClientAsk::CheckoutAll(set));
+    assert!(matches!(answer, Answer::Queued(_)), "{answer:?}");
+    for _ in 0..3 {
+        world.input(Input::Tick);
+        assert!(world.last.wake.is_none_or(|wake| wake > world.now.boot));
+    }
+    let looks = world.engine.queue.looks;
+    world.input(Input::Tick);
+    assert_eq!(world.engine.queue.looks, looks, "nothing has changed");
+}

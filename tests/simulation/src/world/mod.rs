@@ -218,6 +218,10 @@ impl World {
         };
         self.now = next.at;
         self.figures.events += 1;
+        if self.figures.events == EVENTS_MAX {
+            let what = format!("{EVENTS_MAX} events and no end");
+            self.fault(Err(Violation::new(self, "comes_to_an_end", what)));
+        }
         self.happen(next.event);
         self.judge()
     }
@@ -321,6 +325,9 @@ impl World {
         })
     }
 }
+
+/// More than any world needs: one that comes to so many goes round in circles.
+const EVENTS_MAX: u64 = 10_000_000;
 
 struct Scheduled {
     at: Moment,
