@@ -28,9 +28,11 @@ pub enum Outgoing {
         /// The answer.
         answer: Answer,
     },
-    /// News for this connection alone.
-    Pushed(Push),
+    /// News for this connection alone. Boxed: a connection's queue keeps room for 32 of these from its beginning.
+    Pushed(Box<Push>),
 }
+
+const _: () = assert!(size_of::<Outgoing>() <= 40);
 
 /// Where a connection's answers go.
 pub type AnswerSink = mpsc::Sender<Outgoing>;
@@ -102,7 +104,7 @@ impl Connections {
         let must_arrive = !is_hint(&push);
         // Only the core puts things in, so the room it leaves to answers here stays theirs.
         let has_room = it.sink.capacity() > REQUESTS_OUTSTANDING_MAX;
-        let sent = has_room && it.sink.try_send(Outgoing::Pushed(push)).is_ok();
+        let sent = has_room && it.sink.try_send(Outgoing::Pushed(Box::new(push))).is_ok();
         if !sent && must_arrive {
             open.remove(&connection);
         }
@@ -187,7 +189,7 @@ mod tests {
         let (mut line, _overrun) = register.register(first);
         let (mut other, _overrun) = register.register(second);
         register.push(first, offer());
-        assert!(matches!(line.outgoing.try_recv(), Ok(Outgoing::Pushed(push)) if push == offer()));
+        assert!(matches!(line.outgoing.try_recv(), Ok(Outgoing::Pushed(push)) if *push == offer()));
         assert!(other.outgoing.try_recv().is_err());
         drop(line);
         register.push(first, offer());

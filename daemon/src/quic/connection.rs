@@ -277,7 +277,7 @@ impl Session {
                 self.permit.tied(self.ties.any());
                 reply::frame(number, answer, &self.parts.site_key)
             }
-            Outgoing::Pushed(push) => ServerFrame::Push(push).encode(),
+            Outgoing::Pushed(push) => ServerFrame::Push(*push).encode(),
         }
     }
 
