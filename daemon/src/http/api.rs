@@ -166,7 +166,7 @@ struct Evict {
     /// For the holder and the usage log.
     reason: String,
     /// How long its holder may not have the feature again.
-    #[serde(default, deserialize_with = "numbers::length")]
+    #[serde(default, deserialize_with = "numbers::milliseconds")]
     cool_down_ms: Option<DurationMs>,
 }
 

@@ -14,20 +14,28 @@ pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error>
     u32::try_from(number).map_err(|_| D::Error::invalid_value(unexpected, &"a smaller number"))
 }
 
-/// A length in milliseconds, or null; within the bounds of the wire, whatever becomes of the request.
+/// So many milliseconds, none included, or null.
+pub(super) fn milliseconds<'de, D>(from: D) -> Result<Option<DurationMs>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let number = Option::<Whole>::deserialize(from)?;
+    Ok(number.map(|Whole(number)| DurationMs(number)))
+}
+
+/// A lease's length in milliseconds, or null; within the bounds of the wire, whatever becomes of the request.
 pub(super) fn length<'de, D>(from: D) -> Result<Option<DurationMs>, D::Error>
 where
     D: Deserializer<'de>,
 {
-    match Option::<Whole>::deserialize(from)? {
-        None => Ok(None),
-        Some(Whole(number)) if (1..=BORROW_MS_MAX.0).contains(&number) => {
-            Ok(Some(DurationMs(number)))
+    match milliseconds(from)? {
+        Some(length) if !(1..=BORROW_MS_MAX.0).contains(&length.0) => {
+            Err(D::Error::custom(format!(
+                "a length is 1 to {} milliseconds, not {}",
+                BORROW_MS_MAX.0, length.0
+            )))
         }
-        Some(Whole(number)) => Err(D::Error::custom(format!(
-            "a length is 1 to {} milliseconds, not {number}",
-            BORROW_MS_MAX.0
-        ))),
+        within => Ok(within),
     }
 }
 
@@ -82,6 +90,8 @@ mod tests {
             (length(0), length(most + 1), length(u64::MAX)),
             (None, None, None)
         );
+        let pause: Body = serde_json::from_str(r#"{"seats": 1, "pause": 0}"#).unwrap();
+        assert_eq!(pause.pause, Some(DurationMs::ZERO));
     }
 
     #[derive(Debug, Deserialize)]
@@ -90,6 +100,8 @@ mod tests {
         seats: u32,
         #[serde(default, deserialize_with = "length")]
         length: Option<DurationMs>,
+        #[serde(default, deserialize_with = "milliseconds")]
+        pause: Option<DurationMs>,
     }
 
     fn read(text: &str) -> Option<(u32, Option<u64>)> {
