@@ -335,7 +335,7 @@ fn a4_a_rule_by_network_is_about_where_the_seat_is_given_back() {
 #[test]
 fn l9_a_waiting_set_whose_first_seat_lingers_is_looked_at_once() {
     let mut world = World::new();
-    let both = vec![feature("solver", Some(1)), feature("mesher", Some(1))];
+    let both = vec![feature("solver", Some(2)), feature("mesher", Some(1))];
     world.install(&signed(&license("acme-1", 1, both))).unwrap();
     world.set_policy(and_lingering(policy())).unwrap();
     let mesher = |nonce, user| Checkout {
@@ -343,12 +343,17 @@ fn l9_a_waiting_set_whose_first_seat_lingers_is_looked_at_once() {
         ..of(nonce, user, 1)
     };
     world.checkout_with(11, mesher(1, "bob")).unwrap();
+    let other = world.checkout_with(12, of(5, "carol", 1)).unwrap();
     let first = world.checkout_with(10, of(2, "ada", 1)).unwrap();
     release(&mut world, 10, &first.lease, 2);
     let mut set = vec![of(3, "ada", 1), mesher(4, "ada")];
-    set.iter_mut().for_each(|checkout| checkout.wait = true);
+    for checkout in &mut set {
+        checkout.wait = true;
+    }
     let answer = world.client(10, ClientAsk::CheckoutAll(set));
     assert!(matches!(answer, Answer::Queued(_)), "{answer:?}");
+    // A seat comes free, so it is looked at.
+    release(&mut world, 12, &other.lease, 5);
     for _ in 0..3 {
         world.input(Input::Tick);
         assert!(world.last.wake.is_none_or(|wake| wake > world.now.boot));
