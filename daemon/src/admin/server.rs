@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     advert::AdvertState, alerts::Alerts, core::CoreHandle, http::HttpState, journal::LogWatch,
-    limits, quic::Server, site::SiteKey, tokens::Register,
+    limits, quic::Server, site::SiteKey, tokens::Register, usage::LogHead,
 };
 
 /// What answers are made of.
@@ -228,7 +228,13 @@ impl AdminParts {
     async fn status(&self, actor: &str) -> Answer {
         let who = actor.to_owned();
         match self.core.ask_admin(who, AdminAsk::Status).await {
-            api::Answer::Status(status) => Answer::Status(Box::new(self.report(*status))),
+            api::Answer::Status(status) => {
+                let log = self.log.clone();
+                // What is told already can be read in the log by whoever takes this as its end.
+                let log = tokio::task::spawn_blocking(move || log.caught_up()).await;
+                let log = log.unwrap_or_else(|_| self.log.head());
+                Answer::Status(Box::new(self.report(*status, log)))
+            }
             api::Answer::Refused(refusal) => refused(*refusal),
             other => {
                 tracing::error!("the engine answered Status with {other:?}");
@@ -237,7 +243,7 @@ impl AdminParts {
         }
     }
 
-    fn report(&self, status: api::Status) -> StatusReport {
+    fn report(&self, status: api::Status, log: LogHead) -> StatusReport {
         let listen = self.server.addresses().into_iter();
         StatusReport {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -259,7 +265,7 @@ impl AdminParts {
                 .map(|view| report::reservation(view, &self.policy_file.borrow()))
                 .collect(),
             policy: status.policy,
-            log: self.log.head().into(),
+            log: log.into(),
             stopped: status.stopped,
             degraded: status.degraded,
         }

@@ -30,6 +30,13 @@ impl LogWatch {
     pub fn head(&self) -> LogHead {
         self.0.progress().logged
     }
+
+    /// The same once every event that is committed by now is in the log; where that fails, as far as it came. Waits for
+    /// the disk.
+    pub fn caught_up(&self) -> LogHead {
+        let due = self.0.progress().pushed;
+        self.0.wait_for_log(due).logged
+    }
 }
 
 impl std::fmt::Debug for LogWatch {
@@ -46,6 +53,8 @@ struct Shared {
 struct Progress {
     /// Steps that are in the steps' files alone, in order.
     waiting: Vec<StepRecord>,
+    /// The last event that was handed over.
+    pushed: u64,
     /// How far the usage log is.
     logged: LogHead,
     /// The last step that sled holds.
@@ -70,6 +79,7 @@ impl Settler {
         let logged = writer.append(left_over.map(Entry::encode))?;
         let progress = Progress {
             waiting: Vec::new(),
+            pushed: logged.number,
             logged,
             settled: store.meta.sequence,
             failed: None,
@@ -130,6 +140,7 @@ impl Settler {
     pub(super) fn push(&self, step: StepRecord) {
         let mut progress = self.shared.progress();
         let is_first = progress.waiting.is_empty();
+        progress.pushed = step.place().last_number;
         progress.waiting.push(step);
         drop(progress);
         if is_first {
@@ -151,41 +162,23 @@ impl Settler {
 
     /// Waits until the log has event `number`.
     pub(super) fn wait_for_log(&self, number: u64) -> Result<LogHead, JournalError> {
-        let want = |progress: &mut Progress| progress.log_wanted = progress.log_wanted.max(number);
-        let progress = self.wait(want, |progress| progress.logged.number < number)?;
+        let mut progress = self.shared.wait_for_log(number);
+        progress.judge()?;
         Ok(progress.logged)
     }
 
     /// Waits until sled holds step `sequence`.
     pub(super) fn wait_for_sled(&self, sequence: u64) -> Result<LogHead, JournalError> {
-        let want =
-            |progress: &mut Progress| progress.settle_wanted = progress.settle_wanted.max(sequence);
-        let progress = self.wait(want, |progress| progress.settled < sequence)?;
+        let mut progress = self.shared.progress();
+        progress.settle_wanted = progress.settle_wanted.max(sequence);
+        let mut progress = self.shared.wait(progress, |it| it.settled < sequence);
+        progress.judge()?;
         Ok(progress.logged)
     }
 
     /// The store was changed by a step of its own, when nothing waited.
     pub(super) fn stepped(&self, sequence: u64) {
         self.shared.progress().settled = sequence;
-    }
-
-    fn wait(
-        &self,
-        want: impl FnOnce(&mut Progress),
-        is_due: impl Fn(&Progress) -> bool,
-    ) -> Result<MutexGuard<'_, Progress>, JournalError> {
-        let mut progress = self.shared.progress();
-        if is_due(&progress) {
-            want(&mut progress);
-            self.shared.changed.notify_all();
-            progress = self
-                .shared
-                .changed
-                .wait_while(progress, |progress| is_due(progress) && !progress.stopped)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        progress.judge()?;
-        Ok(progress)
     }
 }
 
@@ -299,6 +292,29 @@ impl Worker {
 impl Shared {
     fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until the log has event `number`, or nothing will be written any more.
+    fn wait_for_log(&self, number: u64) -> MutexGuard<'_, Progress> {
+        let mut progress = self.progress();
+        progress.log_wanted = progress.log_wanted.max(number);
+        self.wait(progress, |it| it.logged.number < number)
+    }
+
+    /// As long as this is due and the thread is at work.
+    fn wait<'a>(
+        &self,
+        progress: MutexGuard<'a, Progress>,
+        is_due: impl Fn(&Progress) -> bool,
+    ) -> MutexGuard<'a, Progress> {
+        if !is_due(&progress) {
+            return progress;
+        }
+        self.changed.notify_all();
+        let waited = self
+            .changed
+            .wait_while(progress, |it| is_due(it) && !it.stopped);
+        waited.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wait_at_most<'a>(

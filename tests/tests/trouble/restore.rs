@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+use usher_protocol::ids::Fingerprint;
 use usher_tests::daemon::Daemon;
 use usher_tests::peer;
 use usher_tests::proof::{Dice, seeds, tell};
@@ -49,6 +50,8 @@ struct Drilled {
     lost: Vec<String>,
     /// Taken back, and not renewed for now: what the copy still has out makes too many.
     crowded: u64,
+    /// Not renewed for now: the issue of the license that they show is lost.
+    older: u64,
     double: Vec<String>,
     faults: Vec<String>,
 }
@@ -73,6 +76,10 @@ fn l12_a_hundred_restores_under_load_lend_no_seat_twice() {
             ("acknowledged leases", sum(|it| it.acknowledged)),
             ("of them borrows", sum(|it| it.borrows)),
             ("not renewed, as too many are out", sum(|it| it.crowded)),
+            (
+                "not renewed, as the issue they show is lost",
+                sum(|it| it.older),
+            ),
             ("acknowledged leases lost", sum(|it| it.lost.len() as u64)),
             ("double uses", sum(|it| it.double.len() as u64)),
             ("other faults", sum(|it| it.faults.len() as u64)),
@@ -105,12 +112,14 @@ fn drill(ground: &Ground, seed: u64) -> Drilled {
 
     let mut faults = Vec::new();
     let desks = site.until_lost(desks, left, newer, &mut dice, &mut faults);
-    let (desks, ()) = site.come_back(desks);
+    let issue = ground.issue(if newer { 2 } else { 1 });
+    let (desks, ()) = site.come_back(desks, issue);
     let mut lost: Vec<String> = desks.iter().flat_map(Desk::lost).collect();
     let crowded: Vec<String> = desks.iter().flat_map(Desk::crowded).collect();
-    let refused = crowded.len() as u64;
+    let older: Vec<String> = desks.iter().flat_map(Desk::older).collect();
+    let refused = [&crowded, &older].map(|it| it.len() as u64);
     if left.is_whole() {
-        lost.extend(crowded);
+        lost.extend(crowded.into_iter().chain(older));
     }
     lost.extend(site.unknown(&book.borrowed()));
     site.until_lent_again(desks, &mut faults);
@@ -121,7 +130,8 @@ fn drill(ground: &Ground, seed: u64) -> Drilled {
         acknowledged: book.acknowledged(),
         borrows: book.borrowed().len() as u64,
         lost: named(lost),
-        crowded: refused,
+        crowded: refused[0],
+        older: refused[1],
         double: named(book.double_uses()),
         faults: named(faults),
     }
@@ -223,13 +233,13 @@ impl Site<'_> {
     }
 
     /// All holders show what they hold.
-    fn come_back(&self, desks: Vec<Desk>) -> (Vec<Desk>, ()) {
+    fn come_back(&self, desks: Vec<Desk>, issue: Fingerprint) -> (Vec<Desk>, ()) {
         let mut coming = JoinSet::new();
         let address = self.daemon.address();
         let _inside = self.runtime.enter();
         for mut desk in desks {
             coming.spawn(async move {
-                desk.come_back(address).await;
+                desk.come_back(address, issue).await;
                 desk
             });
         }

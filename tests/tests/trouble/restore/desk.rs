@@ -22,6 +22,7 @@ pub(super) struct Desk {
     has: Vec<Has>,
     lost: Vec<String>,
     crowded: Vec<String>,
+    older: Vec<String>,
 }
 
 /// A lease at this desk.
@@ -42,6 +43,7 @@ impl Desk {
             has: Vec::new(),
             lost: Vec::new(),
             crowded: Vec::new(),
+            older: Vec::new(),
         }
     }
 
@@ -60,8 +62,8 @@ impl Desk {
         peer.leave().await;
     }
 
-    /// Shows everything whose right runs; what is not taken back is lost.
-    pub(super) async fn come_back(&mut self, address: SocketAddr) {
+    /// Shows everything whose right runs; what is not taken back is lost. `issue` is that of the license installed now.
+    pub(super) async fn come_back(&mut self, address: SocketAddr, issue: Fingerprint) {
         let mut peer = Peer::welcomed(address, &key(self.number), self.root).await;
         for has in &mut self.has {
             if has.forgotten && !has.held.lease.borrowed {
@@ -80,6 +82,14 @@ impl Desk {
                 // It counts, and so does what was given back since the copy: too many for now (L7).
                 Reply::Refused(no) if no.code.name() == "overcommitted" => {
                     self.crowded
+                        .push(format!("lease {}: {no:?}", has.held.lease.id));
+                    has.forgotten = true;
+                }
+                // It may run to its end, and is not extended by a license that it was not lent under (L12).
+                Reply::Refused(no)
+                    if no.code.name() == "holding" && has.held.lease.license_hash != issue =>
+                {
+                    self.older
                         .push(format!("lease {}: {no:?}", has.held.lease.id));
                     has.forgotten = true;
                 }
@@ -104,6 +114,11 @@ impl Desk {
     /// What counts again and is not renewed, as leases that were given back count as well.
     pub(super) fn crowded(&self) -> Vec<String> {
         self.crowded.clone()
+    }
+
+    /// What shows an issue of the license that a restored daemon does not know.
+    pub(super) fn older(&self) -> Vec<String> {
+        self.older.clone()
     }
 
     /// One thing; none when the daemon is gone.

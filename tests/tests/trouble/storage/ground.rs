@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use tempfile::TempDir;
+use usher_protocol::documents::license::VerifiedLicense;
 use usher_protocol::ids::Fingerprint;
 use usher_tests::daemon::{Daemon, Vendor};
 use usher_tests::peer::root_of;
@@ -52,6 +53,18 @@ impl Ground {
             states,
             made: AtomicU64::new(0),
         }
+    }
+
+    /// What leases under the license of this serial name it by.
+    pub(crate) fn issue(&self, serial: u64) -> Fingerprint {
+        let file = if serial == 1 {
+            &self.license
+        } else {
+            &self.newer
+        };
+        VerifiedLicense::verify(&fs::read(file).unwrap())
+            .unwrap()
+            .hash()
     }
 
     /// A place for one more state directory, empty but for the site key.

@@ -289,12 +289,15 @@ pub(crate) fn missing(
 
 /// Every holder comes back with its lease (L6).
 fn unbelieved(ground: &Ground, daemon: &Daemon, told: &Told, runtime: &Runtime) -> Vec<String> {
+    let issue = ground.issue(told.serial);
     let come_back = async |number: u8, held: &Held| {
         let mut peer = Peer::welcomed(daemon.address(), &key(number), ground.root).await;
         let id = held.lease.id;
         let reply = peer.ask(held.attach().0).await;
         let is_right = match &reply {
             Reply::Granted(_) => !told.evicted.contains(&id),
+            // L12: while leases may be lost, nobody is extended who shows another issue of the license.
+            Reply::Refused(no) if no.code.name() == "holding" => held.lease.license_hash != issue,
             Reply::Refused(no) => no.code.name() == "evicted" && told.evict_asked == Some(id),
             _ => false,
         };
