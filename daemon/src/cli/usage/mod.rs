@@ -118,6 +118,7 @@ fn each(
     mut take: impl FnMut(EntryReport) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
     let log = log_directory(config);
+    catch_up(config);
     let mut vendors = Vendors::default();
     for entry in Reader::open(&log, None).map_err(|error| unread(&error))? {
         let entry = entry.map_err(|error| unread(&error))?;
@@ -149,6 +150,13 @@ fn verify(config: &Config) -> Result<(), Failure> {
             failure.message()
         ))
     })
+}
+
+/// A running daemon's log follows what it has told by a moment: its status waits for that. Without a daemon, or without
+/// the right to ask it, the log is read as it is.
+fn catch_up(config: &Config) {
+    let daemon = AdminClient::connect(&config.admin_socket);
+    let _ = daemon.map(|mut daemon| daemon.ask(Ask::Status));
 }
 
 pub(super) fn proof(config: &Config) -> Result<LogHead, Failure> {
