@@ -14,6 +14,7 @@ pub mod facts;
 pub mod http;
 pub mod journal;
 pub mod limits;
+mod little_endian;
 pub mod log;
 pub mod notify;
 pub mod policy;

@@ -2,6 +2,7 @@
 
 use super::frame::{self, Kind, META_KEY};
 use super::{RestoreSource, Restored};
+use crate::little_endian::u64_at;
 use crate::usage::LogHead;
 
 /// What a store knows about itself.
@@ -61,11 +62,7 @@ impl Meta {
     pub(super) fn decode(bytes: &[u8]) -> Option<(u8, Self)> {
         let framed = frame::unframe(Kind::Meta, META_KEY, bytes)?;
         let payload: &[u8; META_BYTES] = framed.payload.try_into().ok()?;
-        let number = |at: usize| {
-            let mut word = [0; 8];
-            word.copy_from_slice(&payload[at..at + 8]);
-            u64::from_le_bytes(word)
-        };
+        let number = |at: usize| u64_at(payload, at);
         let mut hash = [0; 32];
         hash.copy_from_slice(&payload[56..88]);
         let restored = match payload[89] {

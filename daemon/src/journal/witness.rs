@@ -5,6 +5,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::JournalError;
+use crate::little_endian::u64_at;
 
 /// The open witness of a state directory.
 pub(super) struct Witness {
@@ -37,9 +38,7 @@ impl Witness {
 /// What the witness says of the last durable step; `None` when it says nothing that can be read.
 pub(super) fn read(path: &Path) -> Option<u64> {
     let bytes: [u8; 12] = std::fs::read(path).ok()?.try_into().ok()?;
-    let mut word = [0; 8];
-    word.copy_from_slice(&bytes[..8]);
-    let sequence = u64::from_le_bytes(word);
+    let sequence = u64_at(&bytes, 0);
     (encode(sequence) == bytes).then_some(sequence)
 }
 

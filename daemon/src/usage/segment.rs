@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::{LogHead, UsageError};
+use crate::little_endian::{u32_at, u64_at};
 
 /// Longest body of one entry in bytes: 64 KiB.
 pub const BODY_BYTES_MAX: usize = 64 << 10;
@@ -308,18 +309,6 @@ fn read_fully(file: &mut impl Read, bytes: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(got)
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    let mut word = [0; 8];
-    word.copy_from_slice(&bytes[at..at + 8]);
-    u64::from_le_bytes(word)
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    let mut word = [0; 4];
-    word.copy_from_slice(&bytes[at..at + 4]);
-    u32::from_le_bytes(word)
 }
 
 pub(super) const HEADER_BYTES: usize = 60;

@@ -4,6 +4,7 @@
 //! files: what a client has had stored can then never pass for a step, wherever it stands when a crash is read.
 
 use super::super::Batch;
+use crate::little_endian::{u32_at, u64_at};
 
 /// A step whose bytes are proven: its checksum holds and its parts fill it exactly.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -224,18 +225,6 @@ fn checksum(seed: &Seed, step: &[u8]) -> u32 {
     check.update(&step[..CHECK_AT]);
     check.update(&step[CHECK_AT + 4..]);
     check.finalize()
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    let mut word = [0; 8];
-    word.copy_from_slice(&bytes[at..at + 8]);
-    u64::from_le_bytes(word)
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    let mut word = [0; 4];
-    word.copy_from_slice(&bytes[at..at + 4]);
-    u32::from_le_bytes(word)
 }
 
 /// Every step begins at a multiple of this many bytes.

@@ -34,10 +34,24 @@ impl World {
 
     /// Borrows a seat for off-line use (L10), with the workstation's own wall clock.
     pub fn borrow(&mut self, station: usize, nonce: Nonce, length: DurationMs) -> Ticket {
-        let checkout = Checkout {
+        let checkout = self.seat_to_take_home(station, nonce, Token(nonce.0), length, 1);
+        let wall = self.station_now(station).wall;
+        self.ask_by_hand(station, ClientAsk::Borrow(Borrow { checkout, wall }))
+    }
+
+    /// One seat, asked for by Ann at her workstation, for so long.
+    pub(crate) fn seat_to_take_home(
+        &self,
+        station: usize,
+        nonce: Nonce,
+        token: Token,
+        length: DurationMs,
+        process: u32,
+    ) -> Checkout {
+        Checkout {
             wait: false,
             nonce,
-            token: Token(nonce.0),
+            token,
             feature: site::FEATURE.parse().unwrap(),
             environment: self.knobs.terms.environment,
             seats: 1,
@@ -47,11 +61,9 @@ impl World {
                 user: "ann".to_owned(),
                 host: format!("ws{station}"),
                 display: None,
-                process: 1,
+                process,
             },
-        };
-        let wall = self.station_now(station).wall;
-        self.ask_by_hand(station, ClientAsk::Borrow(Borrow { checkout, wall }))
+        }
     }
 
     /// Gives a lease back.

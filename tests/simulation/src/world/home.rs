@@ -9,7 +9,7 @@ use usher_protocol::{
     ids::Nonce,
     refusal::RefusalCode,
     time::{DurationMs, WallMs},
-    wire::{Attach, Borrow, Checkout, Holder, Link, Release, Request},
+    wire::{Attach, Borrow, Checkout, Link, Release, Request},
 };
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
     network::FromClient,
     station::{Call, Extended, From, unsigned},
 };
-use crate::{clock::Moment, site};
+use crate::clock::Moment;
 
 /// A borrowed lease at its workstation.
 pub(crate) struct AtHome {
@@ -62,22 +62,8 @@ impl World {
         let fresh = self.fresh();
         let longest = self.knobs.terms.borrow_ms_max.0;
         let length = DurationMs(longest / 8 + self.dice.below(longest - longest / 8));
-        let checkout = Checkout {
-            wait: false,
-            nonce: fresh.nonce,
-            token: fresh.token,
-            feature: site::FEATURE.parse().unwrap(),
-            environment: self.knobs.terms.environment,
-            seats: 1,
-            version: None,
-            length_ms: Some(length),
-            holder: Holder {
-                user: "ann".to_owned(),
-                host: format!("ws{station}"),
-                display: None,
-                process: 0,
-            },
-        };
+        let (nonce, token) = (fresh.nonce, fresh.token);
+        let checkout = self.seat_to_take_home(station, nonce, token, length, 0);
         self.note(|| format!("station {station} wants to take a seat home for {length}"));
         self.stations[station].asked_home = Some(AskedHome(checkout));
         self.ask_for_home_again(station);

@@ -97,16 +97,14 @@ fn l12_a_copy_older_than_a_license_with_longer_leases_is_restored_without_its_lo
             serial: 2,
             ..terms(1, DurationMs::hours(8))
         };
-        let ticket = world.install(&longer);
-        assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+        install(&mut world, &longer);
         let away = held(&mut world, 0);
         lose(&mut world, 0);
         world.restore(&copy, false);
         assert!(comes(&mut world, LEASE, |it| it.life().is_some()));
         if is_added_again {
             run(&mut world, DurationMs::minutes(1));
-            let ticket = world.install(&longer);
-            assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+            install(&mut world, &longer);
         }
         let heir = world.check_out(1, &waits());
         let within = DurationMs::hours(if is_added_again { 9 } else { 25 });
@@ -126,12 +124,10 @@ fn l12_a_copy_older_than_a_license_with_shorter_leases_is_restored_without_its_l
         serial: 2,
         ..terms(1, LEASE)
     };
-    let ticket = world.install(&shorter);
-    assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+    install(&mut world, &shorter);
     world.restore(&copy, false);
     assert!(comes(&mut world, LEASE, |it| it.life().is_some()));
-    let ticket = world.install(&shorter);
-    assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+    install(&mut world, &shorter);
     let heir = world.check_out(1, &waits());
     inherits(&mut world, heir, away, DurationMs::hours(9));
 }
@@ -154,8 +150,7 @@ fn l12_a_license_with_fewer_seats_is_added_before_every_lost_lease_was_shown() {
         serial: 2,
         ..terms(1, hours)
     };
-    let ticket = world.install(&fewer);
-    assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+    install(&mut world, &fewer);
     // The newer one is renewed under the smaller license, then the older one is shown.
     run(&mut world, DurationMs::hours(8));
     assert!(world.holds(newer) && !world.holds(older));
@@ -174,14 +169,12 @@ fn l12_a_license_with_fewer_seats_is_lost_with_the_store_and_added_again() {
         serial: 2,
         ..terms(1, hours)
     };
-    let ticket = world.install(&fewer);
-    assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+    install(&mut world, &fewer);
     run(&mut world, DurationMs::hours(2));
     lose(&mut world, 0);
     world.restore(&copy, false);
     assert!(comes(&mut world, LEASE, |it| it.life().is_some()));
-    let ticket = world.install(&fewer);
-    assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+    install(&mut world, &fewer);
     run(&mut world, DurationMs::minutes(1));
     let all = [older, newer];
     assert_eq!(holding(&world, &all), 2, "nobody is cut off");
@@ -204,15 +197,13 @@ fn l12_a_license_with_more_seats_is_lost_with_the_store() {
             serial: 2,
             ..terms(3, hours)
         };
-        let ticket = world.install(&more);
-        assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+        install(&mut world, &more);
         let other = held(&mut world, 1);
         world.restore(&copy, false);
         assert!(comes(&mut world, LEASE, |it| it.life().is_some()));
         run(&mut world, DurationMs::minutes(2));
         if is_added_again {
-            let ticket = world.install(&more);
-            assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+            install(&mut world, &more);
         }
         run(&mut world, DurationMs::hours(3));
         assert!(world.holds(alone) && world.holds(other));
@@ -259,8 +250,7 @@ fn t7_an_old_serial_is_installed_again_after_a_removal() {
         serial,
         ..terms(seats, LEASE)
     };
-    let ticket = world.install(&serial(2, 1));
-    assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+    install(&mut world, &serial(2, 1));
     let ticket = world.remove_license();
     answer(&mut world, ticket);
     for crash in [None, Some(Crash::Power)] {
@@ -282,8 +272,7 @@ fn t7_an_old_serial_is_installed_again_after_a_removal() {
     let second = world.check_out(1, &waits());
     run(&mut world, DurationMs::minutes(15));
     assert!(!world.holds(first) && !world.holds(second));
-    let ticket = world.install(&serial(3, 1));
-    assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
+    install(&mut world, &serial(3, 1));
     let third = world.check_out(1, &waits());
     let all = [first, second, third];
     assert!(comes(&mut world, LEASE, |it| holding(it, &all) == 1));
@@ -295,6 +284,12 @@ fn borrow(world: &mut World, station: usize) -> Lease {
         Answer::Promised(promise) => promise.lease,
         other => panic!("{other:?}"),
     }
+}
+
+/// An administrator adds this license, and the daemon takes it.
+fn install(world: &mut World, license: &Terms) {
+    let ticket = world.install(license);
+    assert!(matches!(answer(world, ticket), Answer::Installed(_)));
 }
 
 /// A borrowed lease is taken in, and not extended.
