@@ -158,6 +158,11 @@ impl Engine {
             return;
         }
         self.borrow_ahead_ms = ahead;
+        self.place_all_borrowed(now);
+    }
+
+    /// The deadlines of all that is borrowed, as license time runs now (L10).
+    pub(crate) fn place_all_borrowed(&mut self, now: Now) {
         for id in self.state.borrowed.clone() {
             self.place_borrowed(now, id);
         }

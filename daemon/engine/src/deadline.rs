@@ -9,13 +9,25 @@ use usher_protocol::{ids::LeaseId, time::BootMs};
 use crate::pool::PoolIndex;
 
 /// Leases by deadline, per pool, and the pools by their next one: O(log n) for each step.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct DeadlineIndex {
     pools: Vec<BTreeSet<(BootMs, LeaseId)>>,
     next: BTreeSet<(BootMs, PoolIndex)>,
 }
 
 impl DeadlineIndex {
+    /// The leases of each pool with their deadlines.
+    pub(crate) fn of(pools: Vec<Vec<(BootMs, LeaseId)>>) -> Self {
+        let pools: Vec<_> = pools.into_iter().map(BTreeSet::from_iter).collect();
+        let next = |(index, leases): (usize, &BTreeSet<(BootMs, LeaseId)>)| {
+            leases.first().map(|first| (first.0, PoolIndex(index)))
+        };
+        Self {
+            next: pools.iter().enumerate().filter_map(next).collect(),
+            pools,
+        }
+    }
+
     /// Puts a lease where its deadline says, or takes it out.
     pub(crate) fn place(
         &mut self,
@@ -84,5 +96,20 @@ mod tests {
         index.place(a, lease(1), Some(BootMs(50)), None);
         assert_eq!(index.first(), Some((BootMs(90), lease(2))));
         assert_eq!((index.count(a), index.count(b)), (0, 1));
+    }
+
+    #[test]
+    fn made_at_once_it_is_as_if_each_was_placed() {
+        let (a, c) = (PoolIndex(0), PoolIndex(2));
+        let mut placed = DeadlineIndex::default();
+        placed.place(c, lease(3), None, Some(BootMs(30)));
+        placed.place(a, lease(1), None, Some(BootMs(50)));
+        placed.place(a, lease(2), None, Some(BootMs(20)));
+        let at_once = DeadlineIndex::of(vec![
+            vec![(BootMs(50), lease(1)), (BootMs(20), lease(2))],
+            vec![],
+            vec![(BootMs(30), lease(3))],
+        ]);
+        assert_eq!(at_once, placed);
     }
 }

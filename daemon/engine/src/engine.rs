@@ -66,9 +66,8 @@ impl Engine {
         now: Now,
     ) -> (Self, Output) {
         let mut state = State::default();
-        // Each is let go at once: a million records beside what they became are a second of allocating.
         for record in loaded {
-            state.apply(&record);
+            state.take_in(record);
         }
         state.recount(Arc::clone(&policy));
         let time = LicenseTime::start(state.mark.map(|mark| mark.license_time), now);
@@ -234,23 +233,10 @@ impl Engine {
 
     /// L4: until `restart + longest R + G`, unless its holder is heard of sooner.
     fn hold_leases(&mut self, now: Now) {
-        let state = &self.state;
-        let deadlines: Vec<_> = state
-            .leases
-            .iter()
-            .map(|(id, entry)| {
-                let environment = state.pool(entry.pool).key.environment;
-                (
-                    *id,
-                    length::deadline(now, entry.length_ms_longest, environment),
-                )
-            })
-            .collect();
-        for (id, deadline) in deadlines {
-            if !self.place_borrowed(now, id) {
-                self.state.set_deadline(id, deadline);
-            }
-        }
+        self.state.set_deadlines(|entry, pool| {
+            length::deadline(now, entry.length_ms_longest, pool.key.environment)
+        });
+        self.place_all_borrowed(now);
     }
 
     fn finish(&mut self, mut step: Step, alone: bool) -> Output {

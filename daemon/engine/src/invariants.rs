@@ -5,26 +5,25 @@
 
 use std::collections::BTreeMap;
 
-use usher_protocol::ids::LeaseId;
+use usher_protocol::ids::{LeaseId, Nonce, PublicKey};
 
-use crate::{
-    record::Record,
-    state::{LeaseEntry, State},
-};
+use crate::state::{LeaseEntry, State};
 
-/// Checks what one record may have broken.
-pub(crate) fn after_apply(state: &State, record: &Record) {
+/// Checks what the record of this lease may have broken.
+pub(crate) fn after_lease(state: &State, id: LeaseId, nonce: &(PublicKey, Nonce)) {
+    assert!(
+        state.by_nonce.get(nonce) == Some(&id),
+        "a nonce names its lease (L5)"
+    );
+    after_apply(state);
+}
+
+/// Checks what any record may have broken.
+pub(crate) fn after_apply(state: &State) {
     assert!(
         state.by_nonce.len() == state.leases.len(),
         "every lease has its own nonce (L5)"
     );
-    if let Record::PutLease(lease) = record {
-        let nonce = (lease.client, lease.nonce);
-        assert!(
-            state.by_nonce.get(&nonce) == Some(&lease.id),
-            "a nonce names its lease (L5)"
-        );
-    }
     if cfg!(debug_assertions) && state.leases.len() <= FULL_COUNT_MAX {
         full_count(state);
     }

@@ -4,6 +4,7 @@
 //! and chains are volatile: they hang on the leases here but are set by those who decide them.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::Arc,
@@ -114,10 +115,18 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// As `apply`, of a record that nobody else needs: a million leases keep their words and copy none.
+    pub(crate) fn take_in(&mut self, record: Record) {
+        let Record::PutLease(lease) = record else {
+            return self.apply(&record);
+        };
+        self.put_lease(Cow::Owned(*lease));
+    }
+
     /// One change. Putting what is there already replaces it; dropping what is not there does nothing.
     pub(crate) fn apply(&mut self, record: &Record) {
         match record {
-            Record::PutLease(lease) => self.put_lease(lease),
+            Record::PutLease(lease) => return self.put_lease(Cow::Borrowed(lease)),
             Record::DropLease(id) => self.drop_lease(*id),
             Record::PutLicense(license) => self.put_license(license),
             Record::DropLicense(id) => self.drop_license(id),
@@ -143,7 +152,7 @@ impl State {
             }
             Record::DropSuspension(key) => drop(self.suspensions.remove(key)),
         }
-        invariants::after_apply(self, record);
+        invariants::after_apply(self);
     }
 
     /// Moves a lease's deadline; whether it may is the caller's rule (L2).
@@ -152,6 +161,17 @@ impl State {
             let old = entry.deadline.replace(deadline);
             self.deadlines.place(entry.pool, id, old, Some(deadline));
         }
+    }
+
+    /// Gives every lease a deadline, whatever it had: one index for all, instead of a million moves in it.
+    pub(crate) fn set_deadlines(&mut self, deadline: impl Fn(&LeaseEntry, &Pool) -> BootMs) {
+        let mut placed = vec![Vec::new(); self.pools.len()];
+        for (id, entry) in &mut self.leases {
+            let at = deadline(entry, &self.pools[entry.pool.0]);
+            entry.deadline = Some(at);
+            placed[entry.pool.0].push((at, *id));
+        }
+        self.deadlines = DeadlineIndex::of(placed);
     }
 
     /// A lease was heard of in this life, at this step of its chain, and is promised by the license as it
@@ -285,7 +305,17 @@ impl State {
         })
     }
 
-    fn put_lease(&mut self, record: &LeaseRecord) {
+    fn put_lease(&mut self, record: Cow<'_, LeaseRecord>) {
+        let (id, nonce) = (record.id, (record.client, record.nonce));
+        if self.leases.contains_key(&id) {
+            self.change_lease(&record);
+        } else {
+            self.add_lease(record.into_owned());
+        }
+        invariants::after_lease(self, id, &nonce);
+    }
+
+    fn change_lease(&mut self, record: &LeaseRecord) {
         if let Some(entry) = self.leases.get_mut(&record.id) {
             let before = entry.part(record.id);
             // What a lease was granted for never changes; only these do.
@@ -306,26 +336,55 @@ impl State {
                 self.settle(pool);
                 self.count_share(pool, change);
             }
-            return;
         }
-        let pool = self.open_pool(PoolKey {
-            root: record.root,
-            license: record.license.clone(),
-            environment: record.environment,
-            feature: record.feature.clone(),
-        });
+    }
+
+    fn add_lease(&mut self, record: LeaseRecord) {
+        let (id, client) = (record.id, record.client);
         if record.borrowed.is_some() {
-            self.borrowed.insert(record.id);
+            self.borrowed.insert(id);
         }
-        self.by_nonce
-            .insert((record.client, record.nonce), record.id);
-        *self.leases_by_client.entry(record.client).or_default() += 1;
-        let entry = entry_of(record, pool);
-        let (key, part) = (entry.share_key(), entry.part(record.id));
-        self.leases.insert(record.id, Box::new(entry));
+        self.by_nonce.insert((client, record.nonce), id);
+        *self.leases_by_client.entry(client).or_default() += 1;
+        let entry = self.entry_of(record);
+        let (pool, key, part) = (entry.pool, entry.share_key(), entry.part(id));
+        self.leases.insert(id, Box::new(entry));
         self.pools[pool.0].held += 1;
         let change = self.pools[pool.0].enter(key, part);
         self.moved(pool, change);
+    }
+
+    fn entry_of(&mut self, record: LeaseRecord) -> LeaseEntry {
+        let pool = self.open_pool(PoolKey {
+            root: record.root,
+            license: record.license,
+            environment: record.environment,
+            feature: record.feature,
+        });
+        LeaseEntry {
+            pool,
+            seats: record.seats,
+            version: record.version,
+            length_ms_wished: record.length_ms_wished,
+            client: record.client,
+            nonce: record.nonce,
+            holder: record.holder,
+            address: record.address,
+            since: record.since,
+            length_ms_longest: record.length_ms_longest,
+            evicted: record.evicted.map(String::into_boxed_str),
+            forked: record.forked,
+            grouping: record.grouping,
+            share_since: record.share_since,
+            overdraft_seats: record.overdraft_seats,
+            waited_ms: record.waited_ms,
+            borrowed: record.borrowed,
+            deadline: None,
+            chain: None,
+            heard: false,
+            idle: false,
+            believed_by: None,
+        }
     }
 
     fn drop_lease(&mut self, id: LeaseId) {
@@ -448,33 +507,6 @@ impl State {
 fn read(list: &Signed) -> Option<VerifiedRevocationList> {
     let root = codec::decode::<RevocationList>(&list.body).ok()?.root;
     VerifiedRevocationList::verify(list, &root).ok()
-}
-
-fn entry_of(record: &LeaseRecord, pool: PoolIndex) -> LeaseEntry {
-    LeaseEntry {
-        pool,
-        seats: record.seats,
-        version: record.version,
-        length_ms_wished: record.length_ms_wished,
-        client: record.client,
-        nonce: record.nonce,
-        holder: record.holder.clone(),
-        address: record.address,
-        since: record.since,
-        length_ms_longest: record.length_ms_longest,
-        evicted: record.evicted.as_deref().map(Box::from),
-        forked: record.forked,
-        grouping: record.grouping,
-        share_since: record.share_since,
-        overdraft_seats: record.overdraft_seats,
-        waited_ms: record.waited_ms,
-        borrowed: record.borrowed,
-        deadline: None,
-        chain: None,
-        heard: false,
-        idle: false,
-        believed_by: None,
-    }
 }
 
 #[cfg(test)]

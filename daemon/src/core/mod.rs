@@ -9,6 +9,7 @@ mod feed;
 mod handle;
 mod item;
 mod meter;
+mod reading;
 mod start;
 mod thread;
 mod works;

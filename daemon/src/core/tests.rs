@@ -71,6 +71,14 @@ impl Journal for Gated {
         self.inner.load(epoch)
     }
 
+    fn records(
+        &mut self,
+        epoch: u64,
+        each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<(), JournalError> {
+        self.inner.records(epoch, each)
+    }
+
     fn commit(&mut self, epoch: u64, head: u64, batch: &Batch) -> Result<(), JournalError> {
         self.gate.entered.fetch_add(1, Ordering::SeqCst);
         let closed = self.gate.closed.lock().unwrap();

@@ -7,15 +7,13 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::{Arc, mpsc},
-    thread,
+    sync::Arc,
 };
 
 use usher_engine::{
     Engine,
     api::{AdminAsk, Caller, ClientAsk, ConnectionId, Input, Life, Output, ReplyTo, Settings},
     policy::Policy,
-    record::Record,
 };
 use usher_protocol::{
     codec::CodecError,
@@ -27,11 +25,11 @@ use usher_protocol::{
 use super::{
     CoreError, StartError,
     batch::{Pending, Waiting},
+    reading,
 };
 use crate::{
     journal::{Journal, JournalError, Loaded, SnapshotInfo, Wake},
     limits::DRAIN_RECONNECT_MS,
-    records::{self, RecordError},
 };
 
 /// Engine and journal of one daemon life.
@@ -95,7 +93,7 @@ impl Works {
             head: Commit(loaded.head),
         };
         let restored = loaded.restored.is_some();
-        let (engine, output) = replay(beginning, life, loaded.writes, now)?;
+        let (engine, output) = replay(&mut *journal, beginning, life, loaded.records, now)?;
         let mut works = Self {
             engine,
             journal,
@@ -247,59 +245,24 @@ impl Waiting for Nobody {
     fn release(self, _: usher_engine::api::Answer) {}
 }
 
-/// The engine stops at records that contradict each other: it must not lend on a wrong count.
-/// The engine, from what the store holds.
+/// The engine, from what the store holds. It stops at records that contradict each other: it must not lend on a wrong
+/// count.
 fn replay(
+    journal: &mut dyn Journal,
     beginning: Beginning,
     life: Life,
-    writes: Vec<Stored>,
+    count: u64,
     now: &mut dyn FnMut() -> Now,
 ) -> Result<(Engine, Output), StartError> {
     let Beginning {
         settings, policy, ..
     } = beginning;
-    let mut damaged = None;
-    let started = read_ahead(writes, |read| {
-        let sound = read.map_while(|it| it.map_err(|error| damaged = Some(error)).ok());
-        let start = AssertUnwindSafe(|| Engine::start(settings, policy, life, sound, now()));
+    let started = reading::read(journal, life.epoch.0, count, |records| {
+        let start = AssertUnwindSafe(|| Engine::start(settings, policy, life, records, now()));
         catch_unwind(start)
-    });
-    match damaged {
-        Some(error) => Err(error.into()),
-        None => started.map_err(|_| StartError::State),
-    }
+    })?;
+    started.map_err(|_| StartError::State)
 }
-
-/// Reads stored records, many of them on a thread of their own while the engine takes in those before them.
-fn read_ahead<T>(
-    writes: Vec<Stored>,
-    take: impl FnOnce(&mut dyn Iterator<Item = Result<Record, RecordError>>) -> T,
-) -> T {
-    let read = |(key, value): Stored| records::read(&key, &value);
-    if writes.len() <= READ_AT_ONCE {
-        return take(&mut writes.into_iter().map(read));
-    }
-    thread::scope(|scope| {
-        let (ahead, came) = mpsc::sync_channel(PIECES_AHEAD);
-        scope.spawn(move || {
-            let mut writes = writes.into_iter();
-            loop {
-                let piece: Vec<_> = writes.by_ref().take(READ_AT_ONCE).map(read).collect();
-                // Nobody takes more after a damaged one.
-                if piece.is_empty() || ahead.send(piece).is_err() {
-                    return;
-                }
-            }
-        });
-        take(&mut came.into_iter().flatten())
-    })
-}
-
-/// A stored record: key and value.
-type Stored = (Vec<u8>, Vec<u8>);
-
-const READ_AT_ONCE: usize = 4096;
-const PIECES_AHEAD: usize = 4;
 
 /// L12: after a restore that is not proven complete, or when the store is younger than its site key.
 fn must_hold(loaded: &Loaded, site_is_older: bool) -> bool {

@@ -460,7 +460,7 @@ pub(super) fn filled(state: &Path, count: u64) -> BTreeMap<Vec<u8>, Vec<u8>> {
 pub(super) fn load_all(state: &Path) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, JournalError> {
     let mut journal = SledJournal::open(state, &OPTIONS())?;
     let epoch = journal.acquire(0)?;
-    Ok(journal.load(epoch)?.writes.into_iter().collect())
+    Ok(journal.all_records(epoch)?.into_iter().collect())
 }
 
 pub(super) fn copy_tree(from: &Path, to: &Path) {

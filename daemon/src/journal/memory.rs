@@ -89,10 +89,22 @@ impl Journal for MemoryJournal {
             state.check_office(epoch)?;
             Ok(Loaded {
                 head: state.head,
-                writes: state.live.clone().into_iter().collect(),
+                records: state.live.len() as u64,
                 restored: state.restored.clone(),
                 fresh: !state.committed,
             })
+        })
+    }
+
+    fn records(
+        &mut self,
+        epoch: u64,
+        each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<(), JournalError> {
+        self.step(|state| {
+            state.check_office(epoch)?;
+            state.live.iter().for_each(|(key, value)| each(key, value));
+            Ok(())
         })
     }
 

@@ -56,8 +56,25 @@ pub trait Journal: Send {
     /// Takes office: the new epoch is `max(stored + 1, epoch_floor)` and is durable on return (L12).
     fn acquire(&mut self, epoch_floor: u64) -> Result<u64, JournalError>;
 
-    /// Reads and checks the whole live state. `epoch` is the one `acquire` gave, or it is `Fenced`.
+    /// What this life begins with, the live state apart. `epoch` is the one `acquire` gave, or it is `Fenced`.
     fn load(&mut self, epoch: u64) -> Result<Loaded, JournalError>;
+
+    /// Reads and checks the whole live state, and gives every live key with its value to `each`, in the order of the
+    /// keys. Nothing that was given counts unless all of it was sound (S3).
+    fn records(
+        &mut self,
+        epoch: u64,
+        each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<(), JournalError>;
+
+    /// The whole live state in memory: for a small one.
+    fn all_records(&mut self, epoch: u64) -> Result<Vec<Stored>, JournalError> {
+        let mut all = Vec::new();
+        self.records(epoch, &mut |key, value| {
+            all.push((key.to_vec(), value.to_vec()));
+        })?;
+        Ok(all)
+    }
 
     /// Makes one batch durable, all of it or nothing (S1).
     ///
@@ -81,6 +98,9 @@ pub trait Journal: Send {
     /// Leaves office cleanly: every event is in the usage log, and nothing can be committed after it.
     fn resign(&mut self) -> Result<(), JournalError>;
 }
+
+/// A live key with its value.
+pub type Stored = (Vec<u8>, Vec<u8>);
 
 /// Rings for the owner of a journal.
 pub type Wake = Box<dyn FnOnce() + Send>;
@@ -121,8 +141,8 @@ pub struct Event {
 pub struct Loaded {
     /// The last commit number made durable; 0 before the first.
     pub head: u64,
-    /// Every live key with its value, in the order of the keys.
-    pub writes: Vec<(Vec<u8>, Vec<u8>)>,
+    /// How many stored records there are to read; one that is longer than a piece counts as its pieces.
+    pub records: u64,
     /// Set after a restore or a repair until a batch settles it (L12).
     pub restored: Option<Restored>,
     /// No batch was ever committed to this store. With a site key older than this life, seats are to

@@ -293,7 +293,7 @@ pub(super) fn write_copy(
         log: logged,
     };
     backup::write_snapshot(target, &header, |take| {
-        store.scan(|key, value| take(&key, &value))
+        store.scan(|key, value| take(key, value))
     })
 }
 

@@ -30,7 +30,8 @@ fn a_restore_goes_back_raises_the_epoch_and_keeps_the_old_store() {
     let epoch = journal.acquire(0).unwrap();
     assert_eq!(epoch, 5001);
     let loaded = journal.load(epoch).unwrap();
-    assert_eq!(loaded.writes, then.into_iter().collect::<Vec<_>>());
+    let stored = journal.all_records(epoch).unwrap();
+    assert_eq!(stored, then.into_iter().collect::<Vec<_>>());
     assert_eq!(loaded.restored, Some(rebuilt.restored.clone()));
     // The mark stays until a batch settles it, over any number of lives.
     drop(journal);
@@ -308,7 +309,7 @@ fn an_older_version_is_converted_after_a_copy_and_a_newer_one_refused() {
     for _ in 0..2 {
         let mut journal = SledJournal::open(state.path(), &newer).unwrap();
         let epoch = journal.acquire(0).unwrap();
-        let loaded = journal.load(epoch).unwrap().writes;
+        let loaded = journal.all_records(epoch).unwrap();
         assert_eq!(loaded.len(), then.len());
         for (key, value) in loaded {
             assert_eq!(then[key.strip_prefix(b"new/").unwrap()], value);
@@ -340,7 +341,7 @@ fn an_older_version_is_converted_after_a_copy_and_a_newer_one_refused() {
     restore(state.path(), &copies[0], 0, None, &newer).unwrap();
     let mut journal = SledJournal::open(state.path(), &newer).unwrap();
     let epoch = journal.acquire(0).unwrap();
-    assert_eq!(journal.load(epoch).unwrap().writes.len(), then.len());
+    assert_eq!(journal.all_records(epoch).unwrap().len(), then.len());
 }
 
 /// S7; without root there is nobody to give to, and nothing to show.

@@ -201,23 +201,33 @@ impl Journal for SledJournal {
         self.once_sound(|journal| {
             journal.check_office(epoch)?;
             journal.settler.wait_for_sled(journal.meta.sequence)?;
-            let mut writes = Vec::new();
-            let store = journal.settler.store();
-            store.scan(|key, value| {
-                writes.push((key, value));
-                Ok(())
-            })?;
             let Meta {
                 head,
                 committed,
                 restored,
+                records,
                 ..
-            } = store.meta.clone();
+            } = journal.settler.store().meta.clone();
             Ok(Loaded {
                 head,
-                writes,
+                records,
                 restored,
                 fresh: !committed,
+            })
+        })
+    }
+
+    fn records(
+        &mut self,
+        epoch: u64,
+        each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<(), JournalError> {
+        self.once_sound(|journal| {
+            journal.check_office(epoch)?;
+            journal.settler.wait_for_sled(journal.meta.sequence)?;
+            journal.settler.store().scan(|key, value| {
+                each(key, value);
+                Ok(())
             })
         })
     }

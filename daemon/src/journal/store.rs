@@ -2,6 +2,7 @@
 //!
 //! It decides nothing about epochs or order; `sled.rs` does.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Deref;
@@ -199,7 +200,7 @@ impl Store {
     /// Every live record in the order of the keys, each checked, and their sum with them (S3).
     pub(super) fn scan(
         &self,
-        mut each: impl FnMut(Vec<u8>, Vec<u8>) -> Result<(), JournalError>,
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<(), JournalError>,
     ) -> Result<(), JournalError> {
         let (mut records, mut sum, mut stop) = (0_u64, 0_u64, None);
         guarded(&self.paths.store, || {
@@ -213,7 +214,7 @@ impl Store {
                 sum = sum.wrapping_add(frame::share(&place, &bytes));
                 if place[0] == VALUE_PREFIX {
                     let value = self.join_pieces(&place, &bytes)?;
-                    stop = each(place[1..].to_vec(), value).err();
+                    stop = each(&place[1..], &value).err();
                     if stop.is_some() {
                         break;
                     }
@@ -260,7 +261,7 @@ impl Store {
     ) -> Result<(), JournalError> {
         let mut records = Vec::new();
         self.scan(|key, value| {
-            records.push((key, value));
+            records.push((key.to_vec(), value.to_vec()));
             Ok(())
         })?;
         let mut writes = Vec::new();
@@ -321,10 +322,13 @@ impl Store {
         Ok(())
     }
 
-    fn join_pieces(&self, place: &[u8], bytes: &[u8]) -> Result<Vec<u8>, Fault> {
+    fn join_pieces<'a>(&self, place: &[u8], bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, Fault> {
         let first = frame::unframe(Kind::Value, place, bytes)
             .filter(|framed| framed.version == self.version)
             .ok_or_else(|| damaged(place))?;
+        if first.pieces == 1 {
+            return Ok(Cow::Borrowed(first.payload));
+        }
         let mut value = first.payload.to_vec();
         for index in 1..first.pieces {
             let place = frame::value_key(&place[1..], index);
@@ -334,7 +338,7 @@ impl Store {
                 .ok_or_else(|| damaged(&place))?;
             value.extend_from_slice(piece.payload);
         }
-        Ok(value)
+        Ok(Cow::Owned(value))
     }
 
     fn check_private(&self, place: &[u8]) -> Result<(), Fault> {

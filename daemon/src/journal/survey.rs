@@ -22,7 +22,7 @@ pub(super) fn read_store(paths: &StorePaths, format: &Format) -> Result<Contents
     let store = open::open_any(paths, format)?;
     let mut state = State::new();
     store.scan(|key, value| {
-        state.insert(key, value);
+        state.insert(key.to_vec(), value.to_vec());
         Ok(())
     })?;
     Ok(Contents {

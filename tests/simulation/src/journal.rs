@@ -69,17 +69,32 @@ impl Journal for SimJournal {
         let state = &check_office(&mut storage, epoch)?.state;
         let mut loaded = Loaded {
             head: state.head,
-            writes: state.live.clone().into_iter().collect(),
+            records: state.live.len() as u64,
             restored: state.restored.clone(),
             fresh: !state.committed,
         };
-        match planted {
-            Some(Planted::NoHoldAtStart) => forget_lengths(&mut loaded, false),
-            Some(Planted::BorrowsForgotten) => forget_lengths(&mut loaded, true),
-            Some(Planted::NoHoldAfterRestore) => loaded.restored = None,
-            _ => {}
+        if planted == Some(Planted::NoHoldAfterRestore) {
+            loaded.restored = None;
         }
         Ok(loaded)
+    }
+
+    fn records(
+        &mut self,
+        epoch: u64,
+        each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<(), JournalError> {
+        let mut storage = self.storage.lock();
+        let planted = storage.planted;
+        for (key, value) in &check_office(&mut storage, epoch)?.state.live {
+            let forgetful = match planted {
+                Some(Planted::NoHoldAtStart) => without_length(key, value, false),
+                Some(Planted::BorrowsForgotten) => without_length(key, value, true),
+                _ => None,
+            };
+            each(key, forgetful.as_ref().unwrap_or(value));
+        }
+        Ok(())
     }
 
     fn commit(&mut self, epoch: u64, head: u64, batch: &Batch) -> Result<(), JournalError> {
@@ -145,19 +160,16 @@ impl Journal for SimJournal {
     }
 }
 
-/// On purpose: what was promised before counts nothing (L4), or what was taken home (L10).
-fn forget_lengths(loaded: &mut Loaded, only_borrowed: bool) {
-    for (key, value) in &mut loaded.writes {
-        if let Ok(Record::PutLease(mut lease)) = records::read(key, value) {
-            if only_borrowed && lease.borrowed.take().is_none() {
-                continue;
-            }
-            lease.length_ms_longest = DurationMs::ZERO;
-            if let Ok(write) = records::write(&Record::PutLease(lease)) {
-                *value = write.value.unwrap_or_default();
-            }
-        }
+/// On purpose: what was promised before counts nothing (L4), or what was taken home (L10). None: it is what it was.
+fn without_length(key: &[u8], value: &[u8], only_borrowed: bool) -> Option<Vec<u8>> {
+    let Ok(Record::PutLease(mut lease)) = records::read(key, value) else {
+        return None;
+    };
+    if only_borrowed && lease.borrowed.take().is_none() {
+        return None;
     }
+    lease.length_ms_longest = DurationMs::ZERO;
+    records::write(&Record::PutLease(lease)).ok()?.value
 }
 
 /// Two disk operations: the write and the sync. Between them anything may happen.

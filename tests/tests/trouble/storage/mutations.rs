@@ -101,19 +101,20 @@ fn lengthen(state: &Path) {
     };
     let mut journal = SledJournal::open(state, &options).unwrap();
     let epoch = journal.acquire(0).unwrap();
-    let loaded = journal.load(epoch).unwrap();
+    let head = journal.load(epoch).unwrap().head;
+    let live = journal.all_records(epoch).unwrap();
     // The first entry says that a daemon started: played again it changes nothing.
     let mut old = usherd::usage::Reader::open(&state.join("usage"), None).unwrap();
     let body = old.next().unwrap().unwrap().body;
     for step in 1..=LONG {
-        let (key, value) = &loaded.writes[usize::try_from(step).unwrap() % loaded.writes.len()];
+        let (key, value) = &live[usize::try_from(step).unwrap() % live.len()];
         let (key, value) = (key.clone(), Some(value.clone()));
         let batch = Batch {
             writes: vec![usherd::journal::Write { key, value }],
             events: vec![Event { body: body.clone() }],
             ..Batch::default()
         };
-        journal.commit(epoch, loaded.head + step, &batch).unwrap();
+        journal.commit(epoch, head + step, &batch).unwrap();
     }
     journal.resign().unwrap();
 }

@@ -27,7 +27,8 @@ pub(super) fn read(state: &Path) -> Result<(Reading, u64), String> {
     let mut journal = SledJournal::open(state, &SledOptions::default()).map_err(failed)?;
     let epoch = journal.acquire(0).map_err(failed)?;
     let loaded = journal.load(epoch).map_err(failed)?;
-    for (key, value) in &loaded.writes {
+    let live = journal.all_records(epoch).map_err(failed)?;
+    for (key, value) in &live {
         // As the core's start says it.
         records::read(key, value).map_err(|error| format!("{error}; run `usherd repair`"))?;
     }
@@ -37,7 +38,7 @@ pub(super) fn read(state: &Path) -> Result<(Reading, u64), String> {
     let log = entries(state, head).map_err(|error| error.to_string());
     let reading = Reading {
         site: site.public,
-        live: loaded.writes,
+        live,
         log,
         restored: loaded.restored,
         fresh: loaded.fresh,
