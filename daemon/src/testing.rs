@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use usher_client::clock::Clock;
-use usher_engine::api::{AdminAsk, Answer, Caller, ClientAsk, Settings};
+use usher_engine::{
+    api::{AdminAsk, Answer, Caller, ClientAsk, Settings},
+    record::LeaseRecord,
+};
 use usher_protocol::{
     documents::{
         certificate::Certificate,
@@ -31,6 +34,42 @@ pub(crate) fn root_key() -> SigningKey {
 
 pub(crate) fn client_key() -> SigningKey {
     SigningKey::from_bytes(&[4; 32])
+}
+
+/// Two seats of `solver` that anna on ws1 holds; a test changes what it is about.
+pub(crate) fn lease() -> LeaseRecord {
+    let id = LeaseId {
+        epoch: Epoch(5),
+        commit: Commit(44),
+    };
+    LeaseRecord {
+        id,
+        root: PublicKey::from(&SigningKey::from_bytes(&[1; 32])).fingerprint(),
+        license: "acme-0001".parse().unwrap(),
+        environment: Environment::Live,
+        feature: "solver".parse().unwrap(),
+        seats: 2,
+        version: Some("2027.1".parse().unwrap()),
+        length_ms_wished: None,
+        client: PublicKey::from(&root_key()),
+        nonce: Nonce([7; 16]),
+        holder: Holder {
+            user: "anna".to_owned(),
+            host: "ws1".to_owned(),
+            display: Some(":0".to_owned()),
+            process: 4711,
+        },
+        address: None,
+        since: WallMs(1_795_348_800_000),
+        length_ms_longest: DurationMs::minutes(10),
+        evicted: None,
+        forked: false,
+        grouping: Grouping::Process,
+        share_since: id,
+        overdraft_seats: 0,
+        waited_ms: DurationMs::ZERO,
+        borrowed: None,
+    }
 }
 
 /// `solver` of vendor `acme`, a test license of this many seats and this lease length.

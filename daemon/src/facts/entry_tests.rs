@@ -4,15 +4,14 @@ use usher_engine::record::{
     Borrowed, EnrolledClient, Event, LeaseRecord, Suspension, SuspensionKey, What,
 };
 use usher_protocol::{
-    documents::license::Grouping,
-    ids::{Commit, Epoch, LeaseId, Nonce, PublicKey},
+    ids::{Epoch, PublicKey},
     refusal::RefusalCode,
     time::{DurationMs, WallMs},
-    wire::{Environment, Holder},
+    wire::Environment,
 };
 
 use super::{EntryReport, Vendors};
-use crate::{records, usage::Entry};
+use crate::{records, testing::lease, usage::Entry};
 
 #[test]
 fn every_event_has_its_line() {
@@ -105,43 +104,6 @@ fn entry(number: u64, what: What) -> Entry {
         epoch: 5,
         head: 40 + number,
         body: records::event_body(&event).unwrap().body,
-    }
-}
-
-pub(crate) fn lease() -> LeaseRecord {
-    LeaseRecord {
-        id: LeaseId {
-            epoch: Epoch(5),
-            commit: Commit(44),
-        },
-        root: key(1).fingerprint(),
-        license: "acme-0001".parse().unwrap(),
-        environment: Environment::Live,
-        feature: "solver".parse().unwrap(),
-        seats: 2,
-        version: Some("2027.1".parse().unwrap()),
-        length_ms_wished: None,
-        client: key(2),
-        nonce: Nonce([7; 16]),
-        holder: Holder {
-            user: "anna".to_owned(),
-            host: "ws1".to_owned(),
-            display: Some(":0".to_owned()),
-            process: 4711,
-        },
-        address: None,
-        since: WallMs(1_795_348_800_000),
-        length_ms_longest: DurationMs::minutes(10),
-        evicted: None,
-        forked: false,
-        grouping: Grouping::Process,
-        share_since: LeaseId {
-            epoch: Epoch(5),
-            commit: Commit(44),
-        },
-        overdraft_seats: 0,
-        waited_ms: DurationMs::ZERO,
-        borrowed: None,
     }
 }
 

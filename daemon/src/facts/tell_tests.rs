@@ -4,7 +4,7 @@ use usher_engine::record::LeaseRecord;
 use usher_protocol::{ids::Epoch, refusal::RefusalCode, time::WallMs};
 
 use super::*;
-use crate::facts::entry::tests::lease;
+use crate::testing::lease;
 
 fn teller() -> Teller {
     let mut teller = Teller::default();

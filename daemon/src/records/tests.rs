@@ -11,12 +11,13 @@ use usher_protocol::{
     ids::{Nonce, PublicKey},
     refusal::RefusalCode,
     time::{DurationMs, WallMs},
-    wire::{Environment, Holder},
+    wire::Holder,
 };
 
 use super::*;
 use crate::testing;
 
+/// No field is as it usually is, so that each shows in the bytes.
 fn lease() -> LeaseRecord {
     LeaseRecord {
         id: LeaseId {
@@ -24,18 +25,10 @@ fn lease() -> LeaseRecord {
             commit: Commit(17),
         },
         root: Fingerprint([0xaa; 32]),
-        license: "acme-0001".parse().unwrap(),
-        environment: Environment::Live,
-        feature: "solver".parse().unwrap(),
-        seats: 2,
-        version: Some("2027.1".parse().unwrap()),
-        length_ms_wished: None,
         client: PublicKey::from(&testing::client_key()),
         nonce: Nonce([0xbb; 16]),
         holder: testing::checkout(1).holder,
         address: Some(std::net::Ipv4Addr::new(10, 1, 2, 3).into()),
-        since: WallMs(1_795_348_800_000),
-        length_ms_longest: DurationMs::minutes(10),
         evicted: Some("maintenance".to_owned()),
         forked: true,
         grouping: Grouping::User,
@@ -45,7 +38,7 @@ fn lease() -> LeaseRecord {
         },
         overdraft_seats: 1,
         waited_ms: DurationMs::seconds(90),
-        borrowed: None,
+        ..testing::lease()
     }
 }
 

@@ -10,11 +10,13 @@ use usher_engine::{
 };
 use usher_protocol::{
     documents::license::Grouping,
-    ids::{Commit, Epoch, LeaseId, Nonce, PublicKey},
+    ids::{Commit, Epoch, LeaseId, PublicKey},
     refusal::RefusalCode,
     time::{DurationMs, WallMs},
-    wire::{Environment, Holder},
+    wire::Holder,
 };
+
+use crate::testing;
 
 use super::{By, Figures, Names, Reckoning, Report, SLICES_MAX, Scope};
 
@@ -307,25 +309,13 @@ fn lease(number: u64, user: &str, seats: u32) -> LeaseRecord {
     LeaseRecord {
         id: id(number),
         root: key().fingerprint(),
-        license: "acme-0001".parse().unwrap(),
-        environment: Environment::Live,
-        feature: "solver".parse().unwrap(),
         seats,
         version: None,
-        length_ms_wished: None,
         client: key(),
-        nonce: Nonce([7; 16]),
         holder: holder(user),
-        address: None,
         since: WallMs(BEGIN),
-        length_ms_longest: DurationMs::minutes(10),
-        evicted: None,
-        forked: false,
-        grouping: Grouping::Process,
         share_since: id(number),
-        overdraft_seats: 0,
-        waited_ms: DurationMs::ZERO,
-        borrowed: None,
+        ..testing::lease()
     }
 }
 
