@@ -181,11 +181,11 @@ impl Knobs {
         }
     }
 
-    /// A borrow runs on wall clocks, which somebody keeps right: what drifts meanwhile is less than the
-    /// tolerance (L10, L14).
+    /// A borrow runs on wall clocks, which somebody keeps right: they drift as others do, and what they drift
+    /// until the next time, asleep for days at the most, is less than the tolerance (L10, L14).
     fn draw_home(&mut self, dice: &mut Dice) {
         let lease = self.terms.lease_ms;
-        self.drift_ppm_max = self.drift_ppm_max.min(1_000);
+        self.drift_ppm_max = self.drift_ppm_max.min(DRIFT_PPM_MAX_AT_HOME);
         let longest = DurationMs(lease.0 * (2 + dice.below(9)));
         self.terms.borrow_ms_max = longest.clamp(DurationMs::hours(1), DurationMs::days(10));
         self.terms.early_return = dice.permille(500);
@@ -311,6 +311,9 @@ const LENGTHS: [DurationMs; 8] = [
 ];
 
 const DRIFTS_PPM: [i64; 4] = [0, 100, 10_000, 10_000];
+
+/// Two clocks that nobody set right for four days are less than an hour apart.
+const DRIFT_PPM_MAX_AT_HOME: i64 = 5_000;
 
 /// Of test licenses (T8).
 const TINY: [DurationMs; 3] = [
