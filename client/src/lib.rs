@@ -52,6 +52,7 @@ pub mod paths;
 pub mod process;
 pub mod seat;
 pub mod session;
+pub mod socket;
 pub mod tls;
 pub mod trust;
 

@@ -1,9 +1,13 @@
 //! Decides from which socket a server is dialed, and with which key. Must not judge the server.
 
 use super::ConnectError;
-use crate::tls::{self, ExpectedServer};
+use crate::{
+    socket,
+    tls::{self, ExpectedServer},
+};
 use ed25519_dalek::SigningKey;
-use quinn::{ConnectionError, Endpoint};
+use quinn::{ConnectionError, Endpoint, EndpointConfig};
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use usher_protocol::ids::PublicKey;
 
@@ -23,7 +27,7 @@ impl Dialer {
     /// # Errors
     /// [`ConnectError::Local`] when neither can be had.
     pub fn new(key: SigningKey) -> Result<Self, ConnectError> {
-        let open = |local: SocketAddr| Endpoint::client(local).map_err(|error| error.to_string());
+        let open = |local| endpoint(local).map_err(|error| error.to_string());
         let v4 = open((Ipv4Addr::UNSPECIFIED, 0).into());
         let v6 = open((Ipv6Addr::UNSPECIFIED, 0).into());
         match (&v4, &v6) {
@@ -65,6 +69,16 @@ impl Dialer {
             .map_err(|error| ConnectError::Local(error.to_string()))?;
         connecting.await.map_err(|error| failed(&error))
     }
+}
+
+fn endpoint(local: SocketAddr) -> io::Result<Endpoint> {
+    let runtime = quinn::default_runtime().ok_or_else(|| io::Error::other("no runtime"))?;
+    Endpoint::new(
+        EndpointConfig::default(),
+        None,
+        socket::bind(local, true)?,
+        runtime,
+    )
 }
 
 fn failed(error: &ConnectionError) -> ConnectError {

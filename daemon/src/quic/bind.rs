@@ -6,7 +6,7 @@ use std::{
 };
 
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use usher_client::socket;
 
 /// An address that cannot be served on.
 #[derive(Debug, thiserror::Error)]
@@ -37,32 +37,14 @@ fn bind(address: SocketAddr, all: &[SocketAddr]) -> Result<UdpSocket, BindError>
         || all
             .iter()
             .any(|it| it.is_ipv4() && it.port() == address.port());
-    match socket(address, only_v6) {
+    match socket::bind(address, only_v6) {
         Err(error) if both && !only_v6 && is_ipv6_off(&error) => {
             let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
             tracing::info!("IPv6 is off here: serving on {address} alone");
-            socket(address, false).map_err(failed(address))
+            socket::bind(address, false).map_err(failed(address))
         }
         bound => bound.map_err(failed(address)),
     }
-}
-
-fn socket(address: SocketAddr, only_v6: bool) -> io::Result<UdpSocket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::DGRAM,
-        Some(Protocol::UDP),
-    )?;
-    if address.is_ipv6() {
-        // Said explicitly: the default is the administrator's sysctl.
-        socket.set_only_v6(only_v6)?;
-    }
-    // A burst of handshakes must not be dropped by a small default; a refusal is no error.
-    drop(socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES));
-    drop(socket.set_send_buffer_size(SOCKET_BUFFER_BYTES));
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket.into())
 }
 
 fn is_ipv6_off(error: &io::Error) -> bool {
@@ -89,7 +71,6 @@ fn advice(source: &io::Error, address: SocketAddr) -> String {
 }
 
 const ANY_V6: std::net::Ipv6Addr = std::net::Ipv6Addr::UNSPECIFIED;
-const SOCKET_BUFFER_BYTES: usize = 2 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,10 @@ use std::thread;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use tokio::sync::{mpsc, oneshot};
-use usher_client::tls::{self, ExpectedServer};
+use usher_client::{
+    socket,
+    tls::{self, ExpectedServer},
+};
 
 use crate::drive::{Load, Talker, drive as drive_all};
 
@@ -70,7 +73,7 @@ pub(crate) fn serve(sizes: Sizes) {
     let key = SigningKey::from_bytes(&[7; 32]);
     let endpoint = runtime.block_on(async {
         let config = tls::server_config(&key).unwrap();
-        Endpoint::server(config, (Ipv4Addr::LOCALHOST, 0).into()).unwrap()
+        endpoint(Ipv4Addr::LOCALHOST, Some(config))
     });
     println!("{}", endpoint.local_addr().unwrap());
     let (queue, queued) = mpsc::channel(8192);
@@ -90,6 +93,13 @@ pub(crate) fn serve(sizes: Sizes) {
         }
     });
     let _ = std::io::stdin().read(&mut [0]);
+}
+
+/// On a socket that holds as much as the daemon's and the client's.
+fn endpoint(local: Ipv4Addr, server: Option<quinn::ServerConfig>) -> Endpoint {
+    let socket = socket::bind((local, 0).into(), true).unwrap();
+    let runtime = quinn::default_runtime().unwrap();
+    Endpoint::new(quinn::EndpointConfig::default(), server, socket, runtime).unwrap()
 }
 
 type Waiting = (Vec<u8>, oneshot::Sender<()>);
@@ -181,7 +191,7 @@ pub(crate) struct Door {
 impl Door {
     pub(crate) fn new(address: SocketAddr, sizes: Sizes) -> Self {
         Self {
-            endpoint: Endpoint::client((Ipv4Addr::UNSPECIFIED, 0).into()).unwrap(),
+            endpoint: endpoint(Ipv4Addr::UNSPECIFIED, None),
             address,
             sizes,
         }
