@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 /// Does `work`, which is so many operations called `name`, where callgrind counts. Callgrind writes a
 /// file at the end of each call; the lines printed here name those files in their order.
-pub(crate) fn count<T>(name: &str, operations: usize, work: impl FnOnce() -> T) -> T {
+pub fn count<T>(name: &str, operations: usize, work: impl FnOnce() -> T) -> T {
     println!("{name}\t{operations}");
     counted_by_callgrind(work)
 }

@@ -115,7 +115,7 @@ fn wrong(path: &Path, what: String) -> CountsError {
 }
 
 /// As `tests/instructions/run` names its files.
-const PARTS: [&str; 4] = ["engine", "crowd", "codec", "envelope"];
+const PARTS: [&str; 5] = ["engine", "crowd", "codec", "envelope", "commit"];
 
 const MACHINE: &str = "machine: ";
 

@@ -17,12 +17,12 @@ use usher_protocol::{
     ids::{Commit, Epoch, LeaseId, LifeId, Nonce, PublicKey, Token},
     refusal::Refusal,
     time::{BootMs, DurationMs, Now, WallMs},
-    wire::{Checkout, Environment, Holder, Link, Release, Renew},
+    wire::{Checkout, Environment, Link, Release, Renew},
 };
 
 use crate::{
     counted::count,
-    samples::{self, Dice},
+    samples::{self, Dice, FULL_SEATS, holder},
 };
 
 /// A daemon's engine and what its clients know.
@@ -256,16 +256,6 @@ pub(crate) fn refused(answer: &Answer) -> &Refusal {
     }
 }
 
-/// A workstation's user in its own words.
-pub(crate) fn holder(client: usize) -> Holder {
-    Holder {
-        user: format!("user{client:04}"),
-        host: format!("ws{client:04}.example.com"),
-        display: Some(":0".to_owned()),
-        process: 4711,
-    }
-}
-
 pub(crate) fn loaded_lease(
     clients: &[PublicKey],
     dice: &mut Dice,
@@ -323,8 +313,5 @@ fn life(leases: u32) -> Life {
 
 /// How often each step is done: what a tree costs now and then is spread over them.
 pub(crate) const OPERATIONS: usize = 128;
-
-/// Seats of `full`.
-pub(crate) const FULL_SEATS: u32 = 10;
 
 const CLIENTS: u32 = 256;

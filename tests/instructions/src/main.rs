@@ -8,7 +8,6 @@
 )]
 
 mod codec;
-mod counted;
 mod counts;
 mod desk;
 mod engine;
@@ -16,7 +15,8 @@ mod envelope;
 mod judge;
 mod policy;
 mod queue;
-mod samples;
+
+use usher_instructions::{counted, samples};
 
 use std::{env, path::Path, process::ExitCode};
 

@@ -11,33 +11,34 @@ use usher_protocol::{
     ids::{Fingerprint, PublicKey},
     limits::{LEASE_MS_DEFAULT, LEASE_MS_MIN},
     time::{DurationMs, WallMs},
-    wire::Environment,
+    wire::{Environment, Holder},
 };
 
-use crate::desk::FULL_SEATS;
-
 /// 2026-11-01, when the license was issued.
-pub(crate) const ISSUED: WallMs = WallMs(1_793_491_200_000);
+pub const ISSUED: WallMs = WallMs(1_793_491_200_000);
 
 /// The daemon's key.
-pub(crate) fn site_key() -> SigningKey {
+pub fn site_key() -> SigningKey {
     SigningKey::from_bytes(&[3; 32])
 }
 
 /// The key of one workstation.
-pub(crate) fn client_key(number: u32) -> PublicKey {
+pub fn client_key(number: u32) -> PublicKey {
     let mut seed = [4; 32];
     seed[..4].copy_from_slice(&number.to_le_bytes());
     PublicKey::from(&SigningKey::from_bytes(&seed))
 }
 
 /// The vendor.
-pub(crate) fn root() -> Fingerprint {
+pub fn root() -> Fingerprint {
     PublicKey::from(&root_key()).fingerprint()
 }
 
 /// `acme-0042` with so many seats of `solver`, and a few of `full`, `shared` and `wanted`.
-pub(crate) fn license(seats: usize) -> Arc<VerifiedLicense> {
+///
+/// # Panics
+/// With more than 2³² seats.
+pub fn license(seats: usize) -> Arc<VerifiedLicense> {
     let issuing = SigningKey::from_bytes(&[2; 32]);
     let certificate = Certificate {
         root: PublicKey::from(&root_key()),
@@ -94,19 +95,35 @@ fn root_key() -> SigningKey {
     SigningKey::from_bytes(&[1; 32])
 }
 
+/// A workstation's user in its own words.
+pub fn holder(client: usize) -> Holder {
+    Holder {
+        user: format!("user{client:04}"),
+        host: format!("ws{client:04}.example.com"),
+        display: Some(":0".to_owned()),
+        process: 4711,
+    }
+}
+
+/// Seats of `full`.
+pub const FULL_SEATS: u32 = 10;
+
 /// SplitMix64.
-pub(crate) struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The same seed, the same throws.
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+    /// Less than `bound`, which is not 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    pub(crate) fn bytes(&mut self) -> [u8; 16] {
+    /// Sixteen bytes, as of a nonce or a token.
+    pub fn bytes(&mut self) -> [u8; 16] {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&self.next().to_le_bytes());
         bytes[8..].copy_from_slice(&self.next().to_le_bytes());
