@@ -17,7 +17,7 @@ use usher_protocol::{
 
 use crate::{
     policy::Policy,
-    record::{EnrolledClient, Event, Record, SuspensionKey},
+    record::{EnrolledClient, Event, Record, Retirement, SuspensionKey},
 };
 
 /// One thing that happened. The core loop hands them over one at a time, with `now` read after each
@@ -184,6 +184,8 @@ pub enum AdminAsk {
         /// Why, for the usage log.
         reason: String,
     },
+    /// Tell in the usage log that its oldest part may be elsewhere, durably (S2). Nothing else changes.
+    RetireLog(Retirement),
 }
 
 /// A checkout that somebody might ask for.

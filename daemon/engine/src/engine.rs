@@ -21,7 +21,7 @@ use crate::{
     linger::Lingering,
     policy::Policy,
     queue::Queue,
-    record::{Mark, Record, What},
+    record::{Mark, Record, Retirement, What},
     state::State,
     step::{Asked, DAEMON, Step},
 };
@@ -212,6 +212,7 @@ impl Engine {
                 Ok(Answer::Done)
             }
             AdminAsk::WriteOff { lease, reason } => self.write_off(step, actor, lease, &reason),
+            AdminAsk::RetireLog(retirement) => Ok(self.retire_log(step, actor, retirement)),
             AdminAsk::SetPolicy(policy) => self.set_policy(step, actor, policy),
             AdminAsk::Queue => Ok(Answer::Queue(self.waiters(step))),
             AdminAsk::Suspend(key, reason) => self.suspend(step, actor, key, reason),
@@ -228,6 +229,13 @@ impl Engine {
         self.put_mark(step);
         let word = "the wall clock was confirmed".to_owned();
         self.event(step, actor, What::Clock(word));
+        Answer::Done
+    }
+
+    /// S2: whoever asked moves that part away once this is in the log, and not before.
+    fn retire_log(&mut self, step: &mut Step, actor: &str, retirement: Retirement) -> Answer {
+        self.event(step, actor, What::LogRetired(retirement));
+        step.output.wait_for_log = true;
         Answer::Done
     }
 

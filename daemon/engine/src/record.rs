@@ -264,6 +264,21 @@ pub enum What {
     /// The text of a license that was installed, in pieces that follow each other: a state that is restored or
     /// rebuilt has it from here (L12).
     LicenseText(TextPiece),
+    /// The oldest part of this log may be elsewhere from now on (S2).
+    LogRetired(Retirement),
+}
+
+/// Which part of the usage log may be elsewhere, and what a repair goes on from in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retirement {
+    /// Number of the last entry of that part.
+    pub through: u64,
+    /// The hash in the log's chain after that entry.
+    pub hash: [u8; 32],
+    /// Number of the last entry in the copy of the live state that is kept in its place: at least `through`.
+    pub base: u64,
+    /// SHA-256 of that copy, as stands at its end.
+    pub base_digest: [u8; 32],
 }
 
 /// A piece of a license's text.

@@ -197,6 +197,11 @@ pub enum Ask {
     Reload,
     /// Copy the live state into a new file below the state directory (S6).
     Backup,
+    /// Let the files of the usage log up to this place be moved away; without one, only end the file in use (S2).
+    LogRetire {
+        /// The last entry of a file, and the hash after it.
+        through: Option<LogReport>,
+    },
     /// Make a token for the HTTPS server.
     TokenNew {
         /// What to call it.
@@ -259,6 +264,11 @@ pub enum Answer {
     Reloaded(ReloadReport),
     /// To [`Ask::Backup`].
     Backup(BackupReport),
+    /// To [`Ask::LogRetire`] with a place: it is told in the log, and its files may go.
+    LogRetired {
+        /// The entry that the copy reaches which a repair goes on from in their place.
+        base: u64,
+    },
     /// To [`Ask::Explain`].
     Explained(Box<ExplanationReport>),
     /// To [`Ask::Clients`].

@@ -1,6 +1,7 @@
 //! Hears administrators: one task for each connection, one answer for each line.
 
 mod named;
+mod retire;
 mod tokens;
 
 use std::{
@@ -60,6 +61,8 @@ pub struct AdminParts {
     pub policy_file: watch::Receiver<PathBuf>,
     /// Where backups are put.
     pub backups: PathBuf,
+    /// Where the usage log is.
+    pub usage: PathBuf,
     /// Who may use the HTTPS server.
     pub tokens: Register,
     /// How the HTTPS server is.
@@ -178,6 +181,7 @@ impl AdminParts {
             Ask::LicenseAdd { text, root } => self.license_add(actor, &text, root).await,
             Ask::Reload => self.reload().await,
             Ask::Backup => self.backup().await,
+            Ask::LogRetire { through } => self.retire_log(actor, through).await,
             ask @ Ask::Explain { .. } => self.explain(actor, ask).await,
             Ask::Suspend { what, reason } => self.suspend(actor, &what, Some(reason)).await,
             Ask::Resume { what } => self.suspend(actor, &what, None).await,
@@ -366,6 +370,7 @@ fn engine_ask(ask: Ask) -> Option<AdminAsk> {
         | Ask::LicenseAdd { .. }
         | Ask::Reload
         | Ask::Backup
+        | Ask::LogRetire { .. }
         | Ask::Explain { .. }
         | Ask::Suspend { .. }
         | Ask::Resume { .. }

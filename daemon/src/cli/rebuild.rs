@@ -126,7 +126,19 @@ fn survey(
         }
         Err(error) => error,
     };
+    let base = journal::retired_base(&config.state_dir, &Format::current());
     let Some(backup) = backup else {
+        let base = base.map_err(|error| Failure::new(error.to_string()))?;
+        if let Some((header, found)) = base {
+            let out_of = format!(
+                "the usage log: its base, which reaches entry {}, and what it has since.",
+                header.log.number
+            );
+            return Ok((
+                licenses_in(&found)?,
+                format!("{out_of}\nThe store: {error}"),
+            ));
+        }
         let out_of = "the usage log alone; licenses that it does not hold are then added again. With a backup, give --backup FILE.";
         return Ok((Vec::new(), format!("{out_of}\nThe store: {error}")));
     };

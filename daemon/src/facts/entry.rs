@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 use usher_client::clock::{local_rfc3339, utc_rfc3339};
-use usher_engine::record::{LeaseRecord, SuspensionKey, TextPiece, What};
+use usher_engine::record::{LeaseRecord, Record, Retirement, SuspensionKey, TextPiece, What};
 use usher_protocol::{
     ids::Fingerprint,
     names::VendorName,
@@ -24,6 +24,17 @@ use crate::{records, usage::Entry};
 pub(crate) struct Vendors(BTreeMap<Fingerprint, VendorName>);
 
 impl Vendors {
+    /// Those that a state names in its records: a log whose oldest part was retired does not name them any more.
+    pub(crate) fn named_by(records: &[Record]) -> Self {
+        let mut vendors = Self::default();
+        for record in records {
+            if let Record::PutRoot(pinned) = record {
+                vendors.name(pinned.root.fingerprint(), pinned.vendor.clone());
+            }
+        }
+        vendors
+    }
+
     /// From now on `root` is called so.
     pub(super) fn name(&mut self, root: Fingerprint, vendor: VendorName) {
         self.0.insert(root, vendor);
@@ -112,6 +123,7 @@ impl Vendors {
                 reason,
             },
             What::Policy(text) => WhatReport::Policy { text },
+            What::LogRetired(it) => log_retired(&it),
         }
     }
 
@@ -267,6 +279,12 @@ pub(super) enum WhatReport {
     Policy {
         text: String,
     },
+    LogRetired {
+        through: u64,
+        hash: String,
+        base: u64,
+        base_digest: String,
+    },
 }
 
 /// A lease, readable.
@@ -381,6 +399,10 @@ impl fmt::Display for WhatReport {
                 write!(f, "wrote off {lease}: {}", plain(reason))
             }
             Self::Policy { text } => write!(f, "policy: {}", plain(text)),
+            Self::LogRetired { through, base, .. } => write!(
+                f,
+                "retired the usage log up to entry {through}; a repair goes on from entry {base}"
+            ),
         }
     }
 }
@@ -445,6 +467,15 @@ fn text_piece(it: &TextPiece) -> WhatReport {
         license: text(&it.license),
         piece: it.piece,
         pieces: it.pieces,
+    }
+}
+
+fn log_retired(it: &Retirement) -> WhatReport {
+    WhatReport::LogRetired {
+        through: it.through,
+        hash: data_encoding::HEXLOWER.encode(&it.hash),
+        base: it.base,
+        base_digest: data_encoding::HEXLOWER.encode(&it.base_digest),
     }
 }
 

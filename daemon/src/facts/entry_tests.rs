@@ -1,7 +1,7 @@
 //! The words and the JSON of every kind of event, frozen: scripts read them.
 
 use usher_engine::record::{
-    Borrowed, EnrolledClient, Event, LeaseRecord, Suspension, SuspensionKey, What,
+    Borrowed, EnrolledClient, Event, LeaseRecord, Retirement, Suspension, SuspensionKey, What,
 };
 use usher_protocol::{
     ids::{Epoch, PublicKey},
@@ -118,7 +118,7 @@ fn borrowed(returned: bool, written_off: bool) -> Box<LeaseRecord> {
     })
 }
 
-fn administered() -> [What; 7] {
+fn administered() -> [What; 8] {
     let suspended = |key| {
         What::Suspended(Suspension {
             key,
@@ -144,6 +144,12 @@ fn administered() -> [What; 7] {
             holder: lease().holder,
             waited_ms: DurationMs::seconds(90),
         },
+        What::LogRetired(Retirement {
+            through: 9,
+            hash: [1; 32],
+            base: 12,
+            base_digest: [2; 32],
+        }),
     ]
 }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::usage::BODY_BYTES_MAX;
 
 pub mod backup;
+mod base;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
@@ -28,6 +29,8 @@ mod rebuild;
 mod restore;
 #[cfg(test)]
 mod restore_tests;
+#[cfg(test)]
+mod retire_tests;
 mod settle;
 mod sled;
 mod steps;
@@ -37,6 +40,7 @@ mod witness;
 
 pub use self::sled::{SledJournal, SledOptions};
 pub use backup::{SnapshotHeader, SnapshotInfo};
+pub use base::{base_of, keep_base, older_bases, retired_base, told_by_base};
 pub use error::JournalError;
 pub use frame::STORE_VERSION;
 pub use memory::{MemoryJournal, MemoryStore};

@@ -7,14 +7,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::backup::Record;
+use super::base;
 use super::meta::Meta;
 use super::open::{self, Format};
 use super::paths::DirectoryLock;
 use super::rebuild::{self, Plan};
 use super::survey::{Contents, State, read_copy, read_store, walk_log};
 use super::{
-    JournalError, RestoreSource, Restored, SledJournal, SledOptions, SnapshotInfo, StorePaths,
-    Write, files,
+    JournalError, RestoreSource, Restored, SledJournal, SledOptions, SnapshotHeader, SnapshotInfo,
+    StorePaths, Write, files,
 };
 use crate::usage::{Entry, LogHead};
 
@@ -57,6 +58,9 @@ pub fn restore(
     let paths = StorePaths::new(state);
     let _lock = DirectoryLock::take(&paths)?;
     let (header, live) = read_copy(snapshot, &options.format)?;
+    if let Some(cut) = base::cut(&paths)? {
+        cut.check_reaches(snapshot, &header)?;
+    }
     let mut findings = Vec::new();
     let old = drained(&paths, options, &mut findings)?;
     let base = Base {
@@ -81,8 +85,8 @@ pub fn restore(
 
 /// Makes a store that a daemon can start on, out of what is left.
 ///
-/// It goes on from the store itself if its records are whole, else, or where it is newer, from `snapshot`, else
-/// from the usage log alone, else from nothing. Seats are then held as L12 says. Errors as for [`restore`].
+/// It goes on from the store itself if its records are whole, else, or where it is newer, from `snapshot` or the usage
+/// log's base, else from the usage log alone, else from nothing. Seats are then held as L12 says. Errors as for [`restore`].
 pub fn repair(
     state: &Path,
     snapshot: Option<&Path>,
@@ -92,14 +96,9 @@ pub fn repair(
 ) -> Result<Rebuilt, JournalError> {
     let paths = StorePaths::new(state);
     let _lock = DirectoryLock::take(&paths)?;
-    let copy = snapshot
-        .map(|path| read_copy(path, &options.format))
-        .transpose()?;
     let mut findings = Vec::new();
     let old = survivor(&paths, &options.format, &mut findings);
-    // A store that went back may be older than the copy.
-    let copy =
-        copy.filter(|(header, _)| old.as_ref().is_none_or(|old| old.meta.head < header.head));
+    let copy = newest_copy(&paths, snapshot, old.as_ref(), options, &mut findings)?;
     let base = match (&old, copy) {
         (Some(old), None) => Base {
             source: RestoreSource::Snapshot,
@@ -130,6 +129,45 @@ pub fn repair(
         options,
         findings,
     )
+}
+
+/// What a repair goes on from in place of `old`, which may have gone back: the given snapshot, or the log's base.
+fn newest_copy(
+    paths: &StorePaths,
+    snapshot: Option<&Path>,
+    old: Option<&Contents>,
+    options: &SledOptions,
+    findings: &mut Vec<String>,
+) -> Result<Option<(SnapshotHeader, State)>, JournalError> {
+    let given = match snapshot {
+        Some(path) => Some((path, read_copy(path, &options.format)?)),
+        None => None,
+    };
+    let is_newer = |it: &(SnapshotHeader, State)| old.is_none_or(|old| old.meta.head < it.0.head);
+    let Some(cut) = base::cut(paths)? else {
+        return Ok(given.map(|(_, copy)| copy).filter(is_newer));
+    };
+    let reaching = match given {
+        Some((path, copy)) => match cut.check_reaches(path, &copy.0) {
+            Ok(()) => Some(copy),
+            Err(error) => {
+                findings.push(error.to_string());
+                None
+            }
+        },
+        None => None,
+    };
+    let base = match cut.base(paths, &options.format) {
+        Ok(base) => Some(base),
+        // S2: with neither, leases would be lost that the retired files still tell of.
+        Err(error) if old.is_none() && reaching.is_none() => return Err(error),
+        Err(error) => {
+            findings.push(error.to_string());
+            None
+        }
+    };
+    let copies = [base, reaching].into_iter().flatten().filter(is_newer);
+    Ok(copies.max_by_key(|(header, _)| header.head))
 }
 
 /// Writes a snapshot of a stopped daemon's store; a running one is asked to write its own (S6).

@@ -37,6 +37,11 @@ impl LogWatch {
         let due = self.0.progress().pushed;
         self.0.wait_for_log(due).logged
     }
+
+    /// The next entry begins a new segment, so that the one in use can be retired some day.
+    pub fn end_segment(&self) {
+        self.0.progress().segment_ends = true;
+    }
 }
 
 impl std::fmt::Debug for LogWatch {
@@ -64,6 +69,8 @@ struct Progress {
     closing: bool,
     /// Somebody waits for the log to have this event.
     log_wanted: u64,
+    /// The log's segment in use gets nothing more.
+    segment_ends: bool,
     /// Somebody waits for sled to have this step.
     settle_wanted: u64,
     /// Whom a failure wakes.
@@ -86,6 +93,7 @@ impl Settler {
             stopped: false,
             closing: false,
             log_wanted: 0,
+            segment_ends: false,
             settle_wanted: 0,
             wake: None,
         };
@@ -254,6 +262,10 @@ impl Worker {
     fn log(&mut self, steps: Vec<StepRecord>) -> Result<(), JournalError> {
         if steps.is_empty() {
             return Ok(());
+        }
+        let segment_ends = mem::take(&mut self.shared.progress().segment_ends);
+        if segment_ends {
+            self.writer.end_segment()?;
         }
         let entries = steps.iter().flat_map(StepRecord::entries);
         let logged = self.writer.append(entries)?;

@@ -4,6 +4,7 @@
 //! prefixes and then of names. Values start with version and kind (S5). A license is stored as its text
 //! and verified anew at load (T2). Must not decide what is stored: the engine does.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use usher_engine::record::{
@@ -140,6 +141,16 @@ pub fn read_event(bytes: &[u8]) -> Result<Event, CodecError> {
             "unknown event kind {other:#04x}"
         ))),
     }
+}
+
+/// Roots and licenses that the base of the log in `usage` knows, where its oldest part was retired: that part named them.
+/// For what is printed alone.
+pub fn told_by_base(usage: &Path) -> Vec<Record> {
+    let is_name = |key: &[u8]| matches!(key.first(), Some(&(ROOT | LICENSE)));
+    let names = journal::told_by_base(usage, is_name).into_iter();
+    names
+        .filter_map(|(key, value)| read(&key, &value).ok())
+        .collect()
 }
 
 /// What replaying `event` alone does to a restored store (L12): leases, and what stopped granting. Licenses

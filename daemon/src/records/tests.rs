@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use usher_engine::record::{
-    Borrowed, EnrolledClient, LeaseRecord, Mark, Suspension, TextPiece, Trouble,
+    Borrowed, EnrolledClient, LeaseRecord, Mark, Retirement, Suspension, TextPiece, Trouble,
 };
 use usher_protocol::{
     documents::license::Grouping,
@@ -189,6 +189,12 @@ fn events() -> Vec<What> {
             piece: 1,
             pieces: 2,
             text: "[license]".to_owned(),
+        }),
+        What::LogRetired(Retirement {
+            through: 9,
+            hash: [1; 32],
+            base: 12,
+            base_digest: [2; 32],
         }),
     ]
 }

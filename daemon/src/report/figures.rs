@@ -20,6 +20,10 @@ pub struct Report {
     pub only: Option<String>,
     /// Entries of the log that were read.
     pub entries: u64,
+    /// Number of the log's first entry: more than 1 where what came before was retired or set aside.
+    pub first_entry: u64,
+    /// When that was; absent for an empty log.
+    pub log_begins: Option<Moment>,
     /// What was asked for.
     pub rows: Vec<Figures>,
     /// Each feature, with its use over time.
@@ -28,6 +32,18 @@ pub struct Report {
     pub users: Vec<UserHours>,
     /// True denials and refusals by their reason, the most first.
     pub refusals: Vec<RefusalCount>,
+}
+
+impl Report {
+    /// That the log does not go back to its beginning, in words; `local` writes a moment.
+    pub fn log_begins_late(&self, local: fn(WallMs) -> String) -> Option<String> {
+        let begins = self.log_begins.filter(|_| self.first_entry > 1)?;
+        Some(format!(
+            "The log begins with entry {}, {}: what came before was retired or set aside.",
+            self.first_entry,
+            local(begins.0)
+        ))
+    }
 }
 
 /// One row.

@@ -9,7 +9,7 @@ use std::{
 
 use usher_engine::{
     policy::{SubjectKey, fold},
-    record::{Event, LeaseRecord, What as Happened},
+    record::{Event, LeaseRecord, Record, What as Happened},
 };
 use usher_protocol::{
     ids::{Fingerprint, LeaseId},
@@ -65,6 +65,19 @@ impl Fold {
 
     pub(super) fn pools(&self) -> &Pools {
         &self.pools
+    }
+
+    pub(super) fn know(&mut self, records: &[Record]) {
+        for record in records {
+            match record {
+                Record::PutRoot(it) => {
+                    self.vendors
+                        .insert(it.root.fingerprint(), it.vendor.clone());
+                }
+                Record::PutLicense(license) => self.pools.know(license),
+                _ => {}
+            }
+        }
     }
 
     /// The next event; gives the moment that the log has come to.

@@ -15,10 +15,12 @@ pub fn html(report: &Report, local: fn(WallMs) -> String) -> String {
         local(report.to.0)
     );
     let only = report.only.as_ref().map(|it| format!(", {it} alone"));
+    let late = report.log_begins_late(local);
     let lead = format!(
-        "{} entries of the usage log were read{}; the chain of all of them holds.",
+        "{} entries of the usage log were read{}; the chain of all of them holds.{}",
         report.entries,
-        escaped(&only.unwrap_or_default())
+        escaped(&only.unwrap_or_default()),
+        late.map(|it| format!(" {it}")).unwrap_or_default()
     );
     [
         format!("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n<p>{lead}</p>\n"),

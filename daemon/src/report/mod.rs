@@ -21,7 +21,10 @@ mod timeline;
 
 use std::collections::BTreeMap;
 
-use usher_engine::{policy::Policy, record::Event};
+use usher_engine::{
+    policy::Policy,
+    record::{Event, Record},
+};
 use usher_protocol::time::WallMs;
 
 pub use self::{
@@ -68,6 +71,8 @@ pub struct Reckoning {
     timeline: Timeline,
     refusals: BTreeMap<(String, &'static str), u64>,
     entries: u64,
+    first_entry: u64,
+    log_begins: Option<WallMs>,
 }
 
 impl Reckoning {
@@ -83,13 +88,26 @@ impl Reckoning {
             timeline: Timeline::default(),
             refusals: BTreeMap::new(),
             entries: 0,
+            first_entry: 1,
+            log_begins: None,
         }
+    }
+
+    /// What a log does not tell any more, as its oldest part was retired: vendors and licenses.
+    pub fn know(&mut self, records: &[Record]) {
+        self.fold.know(records);
+    }
+
+    /// The number of the log's first entry.
+    pub fn begin_with(&mut self, number: u64) {
+        self.first_entry = number;
     }
 
     /// The next entry.
     pub fn take(&mut self, event: &Event) {
         self.entries += 1;
         self.from.get_or_insert(event.at);
+        self.log_begins.get_or_insert(event.at);
         let now = self.fold.take(event, &mut self.rows, &mut self.timeline);
         while let Some((at, change)) = self.timeline.ripe(now) {
             self.sweep(at, &change);
@@ -124,6 +142,8 @@ impl Reckoning {
             by: self.by,
             only: self.feature.clone(),
             entries: self.entries,
+            first_entry: self.first_entry,
+            log_begins: self.log_begins.map(Moment),
             rows,
             features: pools
                 .into_iter()

@@ -1,6 +1,6 @@
 //! How many seats the installed licenses have of a feature, by their texts in the log.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use usher_engine::record::{TextPiece, What};
 use usher_protocol::{documents::license::VerifiedLicense, names::LicenseId, time::WallMs};
@@ -9,10 +9,16 @@ use usher_protocol::{documents::license::VerifiedLicense, names::LicenseId, time
 #[derive(Debug, Default)]
 pub(super) struct Pools {
     texts: BTreeMap<LicenseId, String>,
-    licenses: BTreeMap<LicenseId, VerifiedLicense>,
+    licenses: BTreeMap<LicenseId, Arc<VerifiedLicense>>,
 }
 
 impl Pools {
+    /// As the base of a log knows it whose oldest part was retired.
+    pub(super) fn know(&mut self, license: &Arc<VerifiedLicense>) {
+        self.licenses
+            .insert(license.id.clone(), Arc::clone(license));
+    }
+
     pub(super) fn take(&mut self, what: &What) {
         match what {
             What::LicenseText(piece) => self.piece(piece),
@@ -54,7 +60,7 @@ impl Pools {
         let text = self.texts.remove(&it.license).unwrap_or_default();
         if let Ok(license) = VerifiedLicense::verify(text.as_bytes()) {
             self.licenses.retain(|id, _| !license.replaces.contains(id));
-            self.licenses.insert(it.license.clone(), license);
+            self.licenses.insert(it.license.clone(), Arc::new(license));
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The usage log: who held what and when, append-only and hash-chained (S2).
 //!
-//! It decides how an entry is written and how its chain is proved. It must not know what an entry's
-//! body says, nor when an event is due: the journal's outbox feeds it.
+//! It decides how an entry is written, how its chain is proved, and which files of it may be elsewhere. It must not
+//! know what an entry's body says, but for the one that tells of a retirement, nor when an event is due: the
+//! journal's outbox feeds it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,12 +12,18 @@ use thiserror::Error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod reader;
+mod relocate;
+mod retired;
+#[cfg(test)]
+mod retired_tests;
 mod segment;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use reader::{Reader, Verified, verify};
+pub(crate) use relocate::relocate;
+pub(crate) use retired::{is_joint, told_in};
 pub use segment::{BODY_BYTES_MAX, Entry};
 pub(crate) use writer::{Known, Writer};
 

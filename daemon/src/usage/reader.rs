@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
+use usher_engine::record::Retirement;
+
 use super::segment::{self, Entry, Found, HEADER_BYTES, Origin, SegmentReader};
-use super::{LogHead, UsageError};
+use super::{LogHead, UsageError, retired};
 
 /// All entries in order, each proven against the chain before it is given out; memory is constant.
 ///
@@ -18,6 +20,8 @@ pub struct Reader {
     /// The last proven entry; `None` before the first segment was opened.
     at: Option<LogHead>,
     proof: Option<LogHead>,
+    /// What is missing at the beginning is asked for.
+    is_whole_asked: bool,
     found: Verified,
     ended: bool,
 }
@@ -35,6 +39,10 @@ pub struct Verified {
     pub entries: u64,
     /// How many segment files were read.
     pub segments: u64,
+    /// What came before is elsewhere although the log was not begun anew: it was retired, or removed.
+    pub begin_is_elsewhere: bool,
+    /// The newest retirement that the log tells of; only looked for where `begin_is_elsewhere`.
+    retired: Option<Retirement>,
 }
 
 /// Reads the whole log in `directory`. With the store's own `proof`, a missing tail is found as well.
@@ -46,15 +54,38 @@ pub fn verify(directory: &Path, proof: Option<LogHead>) -> Result<Verified, Usag
     Ok(reader.found)
 }
 
+impl Verified {
+    /// The newest retirement, if what is missing at the beginning was retired. To be asked at the log's end.
+    #[must_use]
+    pub fn retirement(&self) -> Option<Retirement> {
+        self.retired
+            .filter(|it| self.begin_is_elsewhere && retired::vouches(it, self.begin))
+    }
+}
+
 impl Reader {
     /// Opens the log in `directory`. `proof` is the log's head as the store knows it.
+    ///
+    /// Where the log's oldest part is missing, a retirement in the chain must tell so; the last call of `next` says
+    /// whether one did.
     pub fn open(directory: &Path, proof: Option<LogHead>) -> Result<Self, UsageError> {
+        let part = Self::open_part(directory)?;
+        Ok(Self {
+            proof,
+            is_whole_asked: true,
+            ..part
+        })
+    }
+
+    /// Opens a part of a log, such as what was retired. Its chain is proved; what came before and after it is not asked.
+    pub fn open_part(directory: &Path) -> Result<Self, UsageError> {
         Ok(Self {
             directory: directory.to_owned(),
             waiting: segment::list(directory)?.into(),
             current: None,
             at: None,
-            proof,
+            proof: None,
+            is_whole_asked: false,
             found: Verified::default(),
             ended: false,
         })
@@ -63,6 +94,11 @@ impl Reader {
     /// What was proven so far.
     pub fn verified(&self) -> Verified {
         self.found
+    }
+
+    /// The segment that holds the entry given last.
+    pub(crate) fn segment(&self) -> Option<&Path> {
+        self.current.as_ref().map(|it| it.path.as_path())
     }
 
     fn advance(&mut self) -> Result<Option<Entry>, UsageError> {
@@ -123,8 +159,13 @@ impl Reader {
             None => {
                 self.found.first_number = after.number + 1;
                 self.found.begin = after;
-                next.header.origin != Origin::Continues
-                    && (next.header.origin != Origin::Begins || after == LogHead::default())
+                self.found.begin_is_elsewhere = next.header.origin == Origin::Continues;
+                match next.header.origin {
+                    Origin::Begins => after == LogHead::default(),
+                    Origin::BeginsAfterRestore => true,
+                    // A retirement further on has to vouch for what is missing.
+                    Origin::Continues => after.number > 0,
+                }
             }
             Some(at) => next.header.origin == Origin::Continues && after == at,
         };
@@ -147,12 +188,30 @@ impl Reader {
         self.at = Some(at);
         self.found.head = at;
         self.found.entries += 1;
+        if self.found.begin_is_elsewhere {
+            self.found.retired = retired::told_in(&entry).or(self.found.retired);
+        }
         Ok(entry)
+    }
+
+    /// What is missing at the beginning was retired, or it was removed.
+    fn check_begin(&self) -> Result<(), UsageError> {
+        let begin = self.found.begin;
+        let is_asked = self.is_whole_asked && self.found.begin_is_elsewhere;
+        if !is_asked || self.found.retirement().is_some() {
+            return Ok(());
+        }
+        let detail = format!(
+            "the log begins after it, and no entry tells that what came before was retired: it was removed; put the files up to entry {} back if you have them",
+            begin.number
+        );
+        Err(UsageError::broken(&self.directory, begin.number, detail))
     }
 
     fn finish(&mut self) -> Result<Option<Entry>, UsageError> {
         self.ended = true;
         let last = self.at.unwrap_or_default().number;
+        self.check_begin()?;
         match self.proof {
             Some(proof) if proof.number > last => {
                 let detail = format!(

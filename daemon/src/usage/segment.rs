@@ -298,7 +298,7 @@ pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>, UsageError> {
 }
 
 /// Reads until `bytes` is full or the file ends; gives how many came.
-fn read_fully(file: &mut impl Read, bytes: &mut [u8]) -> io::Result<usize> {
+pub(super) fn read_fully(file: &mut impl Read, bytes: &mut [u8]) -> io::Result<usize> {
     let mut got = 0;
     while got < bytes.len() {
         match file.read(&mut bytes[got..]) {

@@ -116,6 +116,14 @@ impl Writer {
         Ok(self.at)
     }
 
+    /// What comes next begins a new segment, so that the one in use can be retired some day.
+    pub(crate) fn end_segment(&mut self) -> Result<(), UsageError> {
+        if self.length > EMPTY {
+            self.rotate()?;
+        }
+        Ok(())
+    }
+
     fn write(&mut self, bytes: &[u8]) -> Result<(), UsageError> {
         if bytes.is_empty() {
             return Ok(());

@@ -41,6 +41,7 @@ mod logs;
 mod policy_file;
 mod queue;
 mod report;
+mod retire;
 mod seats_crowd;
 mod seats_lan;
 mod seats_nonce;

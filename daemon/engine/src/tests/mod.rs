@@ -25,6 +25,7 @@ mod queue_fair;
 mod queue_mixed;
 mod queue_order;
 mod queue_turns;
+mod retire;
 mod semantics;
 mod semantics_kept;
 mod several;

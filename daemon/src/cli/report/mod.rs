@@ -15,7 +15,7 @@ use usher_client::clock::{Clock, local_rfc3339};
 use usher_engine::{policy::Policy, record::Event};
 use usher_protocol::time::WallMs;
 
-use self::when::When;
+pub(super) use self::when::When;
 use super::{
     Failure, print,
     usage::{self, Progress},
@@ -24,7 +24,7 @@ use crate::{
     config::{Config, Overrides, Places},
     records,
     report::{By, Names, Reckoning, Report, SLICES_MAX, Scope, csv::csv, html::html},
-    usage::{LogHead, Reader},
+    usage::{LogHead, Reader, UsageError},
 };
 
 /// Of which time, by what, and how to print it.
@@ -87,12 +87,17 @@ fn reckoned(args: &ReportArgs, config: &Config) -> Result<Report, Failure> {
         None => (usage::log_directory(config), Some(proof(config))),
     };
     let mut reckoning = Reckoning::new(scope(args, config, &log)?);
+    reckoning.know(&records::told_by_base(&log));
+    let reader = match &args.log {
+        Some(_) => Reader::open_part(&log),
+        None => Reader::open(&log, proof.flatten()),
+    };
     let mut progress = Progress::start(&log);
-    let outcome = each(&log, proof.flatten(), &mut progress, |event| {
+    let outcome = each(reader, &mut progress, |event| {
         reckoning.take(&event);
     });
     progress.end();
-    outcome?;
+    reckoning.begin_with(outcome?);
     Ok(reckoning.end())
 }
 
@@ -141,18 +146,20 @@ fn proof(config: &Config) -> Option<LogHead> {
 fn last(log: &Path) -> Result<WallMs, Failure> {
     let mut last = WallMs::default();
     let mut progress = Progress::start(log);
-    let outcome = each(log, None, &mut progress, |event| last = last.max(event.at));
+    let reader = Reader::open_part(log);
+    let outcome = each(reader, &mut progress, |event| last = last.max(event.at));
     progress.end();
-    outcome.map(|()| last)
+    outcome.map(|_| last)
 }
 
+/// Gives the number of the first entry.
 fn each(
-    log: &Path,
-    proof: Option<LogHead>,
+    reader: Result<Reader, UsageError>,
     progress: &mut Progress,
     mut take: impl FnMut(Event),
-) -> Result<(), Failure> {
-    for entry in Reader::open(log, proof).map_err(|error| usage::unread(&error))? {
+) -> Result<u64, Failure> {
+    let mut reader = reader.map_err(|error| usage::unread(&error))?;
+    for entry in &mut reader {
         let entry = entry.map_err(|error| usage::unread(&error))?;
         progress.add(&entry);
         take(records::read_event(&entry.body).map_err(|error| {
@@ -162,7 +169,7 @@ fn each(
             ))
         })?);
     }
-    Ok(())
+    Ok(reader.verified().first_number)
 }
 
 fn names(args: &ReportArgs) -> Result<Names, Failure> {

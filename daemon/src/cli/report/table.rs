@@ -12,7 +12,9 @@ use crate::{
 pub(super) fn text(report: &Report) -> String {
     let (from, to) = (local_rfc3339(report.from.0), local_rfc3339(report.to.0));
     let entries = counted_as(report.entries, "entry", "entries");
-    let mut text = format!("{from} to {to}, {entries} of the log read\n\n");
+    let mut text = format!("{from} to {to}, {entries} of the log read\n");
+    text.extend(report.log_begins_late(local_rfc3339).map(|it| it + "\n"));
+    text.push('\n');
     if report.rows.is_empty() {
         return text + "nothing was asked for in this time\n";
     }

@@ -7,7 +7,7 @@ use usher_protocol::time::{DurationMs, WallMs};
 
 /// A day, a moment, or so long ago.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum When {
+pub(in crate::cli) enum When {
     Day(Date),
     Moment(WallMs),
     Ago(DurationMs),
@@ -15,7 +15,7 @@ pub(super) enum When {
 
 impl When {
     /// Its first moment.
-    pub(super) fn begin(&self, now: WallMs) -> WallMs {
+    pub(in crate::cli) fn begin(&self, now: WallMs) -> WallMs {
         match self {
             Self::Day(day) => midnight(*day),
             Self::Moment(moment) => *moment,
@@ -24,7 +24,7 @@ impl When {
     }
 
     /// The first moment after it: a day is meant to its end.
-    pub(super) fn end(&self, now: WallMs) -> WallMs {
+    pub(in crate::cli) fn end(&self, now: WallMs) -> WallMs {
         match self {
             Self::Day(day) => day.checked_add(1.day()).map_or(now, midnight),
             Self::Moment(_) | Self::Ago(_) => self.begin(now),

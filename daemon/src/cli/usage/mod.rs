@@ -1,8 +1,11 @@
 //! `usherd usage`: read the usage log, prove it, export it. Works on the files, beside a running daemon or without one.
 //!
-//! Every entry is proved before it is shown, in constant memory. Must not change the log.
+//! Every entry is proved before it is shown, in constant memory. Must not change the log; `retire.rs` alone moves files
+//! of it.
 
 mod progress;
+mod prove;
+mod retire;
 
 use std::{io::IsTerminal as _, path::PathBuf};
 
@@ -12,7 +15,7 @@ use usher_protocol::time::{DurationMs, WallMs};
 pub(super) use self::progress::Progress;
 use super::{
     Failure,
-    print::{self, Out, json_line},
+    print::{Out, json_line},
 };
 use crate::{
     admin::{
@@ -22,7 +25,8 @@ use crate::{
     config::{Config, Overrides, Places},
     facts::{EntryReport, Vendors},
     journal::{self, Format, StorePaths},
-    usage::{LogHead, Reader, UsageError, Verified},
+    records,
+    usage::{LogHead, Reader, UsageError},
 };
 
 /// What to do with the log.
@@ -31,7 +35,9 @@ pub(super) enum UsageVerb {
     /// Print what happened, one event a line
     Show(ShowArgs),
     /// Prove that nothing was edited, removed, or cut off
-    Verify,
+    Verify(prove::VerifyArgs),
+    /// Move the oldest files of the log to another directory; the log verifies without them
+    Retire(retire::RetireArgs),
     /// Print every entry as JSON, one object a line (docs/formats.md)
     Export(ExportArgs),
 }
@@ -70,7 +76,8 @@ pub(super) fn run(verb: &UsageVerb, places: &Places) -> Result<(), Failure> {
     let config = Config::load(&Overrides::of_places(places))?;
     match verb {
         UsageVerb::Show(args) => show(args, &config),
-        UsageVerb::Verify => verify(&config),
+        UsageVerb::Verify(args) => prove::verify(args, &config),
+        UsageVerb::Retire(args) => retire::retire(args, &config),
         UsageVerb::Export(args) => export(args, &config),
     }
 }
@@ -119,7 +126,7 @@ fn each(
 ) -> Result<(), Failure> {
     let log = log_directory(config);
     catch_up(config);
-    let mut vendors = Vendors::default();
+    let mut vendors = Vendors::named_by(&records::told_by_base(&log));
     for entry in Reader::open(&log, None).map_err(|error| unread(&error))? {
         let entry = entry.map_err(|error| unread(&error))?;
         progress.add(&entry);
@@ -129,27 +136,6 @@ fn each(
     }
     progress.end();
     Ok(())
-}
-
-/// The store's own word, taken before the log is read, proves that no tail is missing.
-fn verify(config: &Config) -> Result<(), Failure> {
-    let log = log_directory(config);
-    let proof = proof(config);
-    let known = *proof.as_ref().unwrap_or(&LogHead::default());
-    let mut reader = Reader::open(&log, Some(known)).map_err(|error| unread(&error))?;
-    let mut progress = Progress::start(&log);
-    for entry in &mut reader {
-        progress.add(&entry.map_err(|error| unread(&error))?);
-    }
-    progress.end();
-    let found = reader.verified();
-    print::text(&verified(&found))?;
-    proof.map(drop).map_err(|failure| {
-        Failure::new(format!(
-            "the chain holds, but not even the store can say whether its end is missing: {}",
-            failure.message()
-        ))
-    })
 }
 
 /// A running daemon's log follows what it has told by a moment: its status waits for that. Without a daemon, or without
@@ -171,20 +157,6 @@ pub(super) fn proof(config: &Config) -> Result<LogHead, Failure> {
         }
         Err(error) => Err(error.into()),
     }
-}
-
-fn verified(found: &Verified) -> String {
-    let begin = match found.first_number {
-        0 | 1 => String::new(),
-        first => format!(" (what came before entry {first} was set aside by a restore or repair)"),
-    };
-    format!(
-        "✓ {} in {}, up to entry {}{begin}\n  head {}\n",
-        print::counted_as(found.entries, "entry", "entries"),
-        print::counted(found.segments, "file"),
-        found.head.number,
-        data_encoding::HEXLOWER.encode(&found.head.hash)
-    )
 }
 
 pub(super) fn log_directory(config: &Config) -> PathBuf {

@@ -95,6 +95,8 @@ mod tests {
             by: By::Feature,
             only: None,
             entries: 1,
+            first_entry: 1,
+            log_begins: None,
             rows: Vec::new(),
             features: vec![FeatureFigures {
                 figures,

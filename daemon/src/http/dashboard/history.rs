@@ -163,6 +163,10 @@ fn past(log: &Path, head: LogHead, now: WallMs, read: &AtomicU64) -> Result<Past
         .collect();
     let (begin, hours) = Heat::span(now);
     let mut heat = Reckoning::new(scope(begin, hours));
+    let known = records::told_by_base(log);
+    for reckoning in periods.iter_mut().chain([&mut heat]) {
+        reckoning.know(&known);
+    }
     let mut first = None;
     each(log, head, |event| {
         first.get_or_insert(event.at);

@@ -367,6 +367,8 @@ mod tests {
             by: By::Feature,
             only: None,
             entries: 48_211,
+            first_entry: 1,
+            log_begins: None,
             rows: features.iter().map(|it| it.figures.clone()).collect(),
             features,
             users: vec![user("anna", 412.5), user("<script>x</script>", 200.0)],
