@@ -175,5 +175,5 @@ fn digest_of(snapshot: &Path) -> Result<[u8; 32], JournalError> {
     Ok(digest)
 }
 
-const NEXT_WITHOUT_BASE: &str = "put the retired files back into that directory, or name a backup made since they were retired; `usherd usage retire` makes a new base while usherd runs";
-const NEXT_TOO_OLD: &str = "use the log's base instead, the newest base-*.snapshot in the usage directory, or put the retired files back there first";
+const NEXT_WITHOUT_BASE: &str = "put the retired files back into that directory, or name a backup made since they were retired; while usherd runs, `usherd usage retire` makes a new base; with that directory moved away a repair goes on without the log, and seats are held";
+const NEXT_TOO_OLD: &str = "use the log's base instead, the newest base-*.snapshot in the usage directory, or put the retired files back there first; with the usage directory moved away it is restored without the log, and seats are held";
