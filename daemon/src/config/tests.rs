@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod docs;
+
 fn wrong(text: &str) -> String {
     ConfigFile::parse(Path::new("usherd.toml"), text)
         .unwrap_err()
