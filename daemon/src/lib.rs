@@ -10,6 +10,7 @@ pub mod config;
 pub mod core;
 pub mod demo;
 pub mod doctor;
+mod durable;
 pub mod facts;
 pub mod http;
 pub mod journal;

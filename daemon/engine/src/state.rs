@@ -307,36 +307,37 @@ impl State {
 
     fn put_lease(&mut self, record: Cow<'_, LeaseRecord>) {
         let (id, nonce) = (record.id, (record.client, record.nonce));
-        if self.leases.contains_key(&id) {
-            self.change_lease(&record);
-        } else {
+        if !self.change_lease(&record) {
             self.add_lease(record.into_owned());
         }
         invariants::after_lease(self, id, &nonce);
     }
 
-    fn change_lease(&mut self, record: &LeaseRecord) {
-        if let Some(entry) = self.leases.get_mut(&record.id) {
-            let before = entry.part(record.id);
-            // What a lease was granted for never changes; only these do.
-            entry.length_ms_longest = record.length_ms_longest;
-            entry.evicted = record.evicted.as_deref().map(Box::from);
-            entry.forked = record.forked;
-            entry.borrowed = record.borrowed;
-            let (pool, key, after) = (entry.pool, entry.share_key(), entry.part(record.id));
-            if before != after {
-                let left = self.pools[pool.0].leave(key.clone(), before);
-                let entered = self.pools[pool.0].enter(key, after);
-                let change = ShareChange {
-                    before: left.before,
-                    after: entered.after,
-                };
-                // L7: leaving, it may have taken itself off the list of those refused, though its share
-                // stands as it stood.
-                self.settle(pool);
-                self.count_share(pool, change);
-            }
+    /// False: there is no such lease.
+    fn change_lease(&mut self, record: &LeaseRecord) -> bool {
+        let Some(entry) = self.leases.get_mut(&record.id) else {
+            return false;
+        };
+        let before = entry.part(record.id);
+        // What a lease was granted for never changes; only these do.
+        entry.length_ms_longest = record.length_ms_longest;
+        entry.evicted = record.evicted.as_deref().map(Box::from);
+        entry.forked = record.forked;
+        entry.borrowed = record.borrowed;
+        let (pool, key, after) = (entry.pool, entry.share_key(), entry.part(record.id));
+        if before != after {
+            let left = self.pools[pool.0].leave(key.clone(), before);
+            let entered = self.pools[pool.0].enter(key, after);
+            let change = ShareChange {
+                before: left.before,
+                after: entered.after,
+            };
+            // L7: leaving, it may have taken itself off the list of those refused, though its share
+            // stands as it stood.
+            self.settle(pool);
+            self.count_share(pool, change);
         }
+        true
     }
 
     fn add_lease(&mut self, record: LeaseRecord) {

@@ -17,6 +17,7 @@ use crate::{
         protocol::{Answer, Ask, BackupReport},
     },
     config::{Config, Overrides, Places},
+    durable,
     journal::{self, SledOptions, SnapshotInfo, backup::verify_snapshot},
 };
 
@@ -92,11 +93,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         .open(to)?;
     io::copy(&mut from, &mut file)?;
     file.sync_all()?;
-    let directory = match to.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    File::open(directory)?.sync_all()
+    durable::sync(durable::parent_of(to))
 }
 
 fn done(info: &SnapshotInfo, config: &Config) -> String {

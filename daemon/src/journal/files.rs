@@ -1,24 +1,22 @@
 //! Directory entries made durable, and paths derived from paths. No decision about content.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File};
+use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
 use std::path::{Path, PathBuf};
 
 use super::JournalError;
+use crate::durable;
+pub(crate) use crate::durable::parent_of;
 
 /// Makes the entries of `directory` durable: a file's own sync does not cover its name.
 pub(crate) fn sync_directory(directory: &Path) -> Result<(), JournalError> {
-    File::open(directory)
-        .and_then(|handle| handle.sync_all())
-        .map_err(JournalError::io("sync the directory", directory))
+    durable::sync(directory).map_err(JournalError::io("sync the directory", directory))
 }
 
 /// Makes `file` durable as it is.
 pub(crate) fn sync_file(file: &Path) -> Result<(), JournalError> {
-    File::open(file)
-        .and_then(|handle| handle.sync_all())
-        .map_err(JournalError::io("sync", file))
+    durable::sync(file).map_err(JournalError::io("sync", file))
 }
 
 /// Creates `directory` (0700) with its parents, each name durable (S1).
@@ -57,14 +55,6 @@ fn give(path: &Path, user: u32, group: u32) -> Result<(), JournalError> {
         }
     }
     Ok(())
-}
-
-/// The directory that holds `path`; `.` for a bare name.
-pub(crate) fn parent_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
 }
 
 /// `path` with `suffix` after its whole name.

@@ -11,6 +11,8 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::UsageError;
 use super::segment::read_fully;
+use super::writer::sync_directory;
+use crate::durable;
 
 /// Moves `file` into `directory` under its name; gives where it is. One that is there already, byte for byte, is what a
 /// move that was cut short has left, and only the first copy goes.
@@ -19,8 +21,8 @@ pub(crate) fn relocate(file: &Path, directory: &Path) -> Result<PathBuf, UsageEr
     if target.symlink_metadata().is_err()
         && renameat_with(CWD, file, CWD, &target, RenameFlags::NOREPLACE).is_ok()
     {
-        sync(directory)?;
-        sync(parent_of(file))?;
+        sync_directory(directory)?;
+        sync_directory(durable::parent_of(file))?;
         return Ok(target);
     }
     // Another file system, or one that cannot rename without replacing.
@@ -34,10 +36,10 @@ pub(crate) fn relocate(file: &Path, directory: &Path) -> Result<PathBuf, UsageEr
         );
         return Err(UsageError::io("move there", &target)(source));
     }
-    sync_file(&target)?;
-    sync(directory)?;
+    durable::sync(&target).map_err(UsageError::io("sync", &target))?;
+    sync_directory(directory)?;
     fs::remove_file(file).map_err(UsageError::io("remove", file))?;
-    sync(parent_of(file))?;
+    sync_directory(durable::parent_of(file))?;
     Ok(target)
 }
 
@@ -75,25 +77,6 @@ fn are_same(one: &Path, other: &Path) -> Result<bool, UsageError> {
         if got == 0 {
             return Ok(true);
         }
-    }
-}
-
-fn sync_file(file: &Path) -> Result<(), UsageError> {
-    File::open(file)
-        .and_then(|handle| handle.sync_all())
-        .map_err(UsageError::io("sync", file))
-}
-
-fn sync(directory: &Path) -> Result<(), UsageError> {
-    File::open(directory)
-        .and_then(|handle| handle.sync_all())
-        .map_err(UsageError::io("sync the directory", directory))
-}
-
-fn parent_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
     }
 }
 

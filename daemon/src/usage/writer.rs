@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::segment::{self, Entry, Found, HEADER_BYTES, Header, Origin, SegmentReader};
 use super::{LogHead, UsageError};
+use crate::durable;
 
 /// The one appender of a log. After an error it must be dropped (S4).
 pub(crate) struct Writer {
@@ -286,10 +287,9 @@ fn create_segment(directory: &Path, header: Header) -> Result<(PathBuf, File), U
     Ok((path, file))
 }
 
-fn sync_directory(directory: &Path) -> Result<(), UsageError> {
-    File::open(directory)
-        .and_then(|handle| handle.sync_all())
-        .map_err(UsageError::io("sync the directory", directory))
+/// The names in the log's directory, or where a part of it goes, are durable on return.
+pub(super) fn sync_directory(directory: &Path) -> Result<(), UsageError> {
+    durable::sync(directory).map_err(UsageError::io("sync the directory", directory))
 }
 
 /// Length of a segment without entries.
