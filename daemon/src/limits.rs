@@ -10,6 +10,12 @@ pub const QUEUE_LENGTH_MAX: usize = 8192;
 /// Inputs whose records go into one durable batch (A2).
 pub const BATCH_INPUTS_MAX: usize = 512;
 
+/// From one tick to the next, at least: what is due by time alone leaves most of the core to those who ask.
+pub const TICK_REST_MS: DurationMs = DurationMs(2);
+
+/// Batches in turn that put off a tick which is due, as somebody waits for their answers.
+pub const TICKS_PUT_OFF_MAX: u32 = 8;
+
 /// How long a client refused `busy` is told to wait.
 pub const BUSY_RETRY_MS: DurationMs = DurationMs(500);
 

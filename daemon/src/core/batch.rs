@@ -98,6 +98,11 @@ impl<W: Waiting> Pending<W> {
         self.inputs
     }
 
+    /// Somebody waits for an answer of this batch.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// News for every connection, to go with the answers.
     pub(super) fn spread(&mut self, push: Push) {
         self.news.for_all.push(push);

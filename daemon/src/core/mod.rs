@@ -25,3 +25,5 @@ pub use works::{Beginning, Question, Works};
 
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod tick_tests;

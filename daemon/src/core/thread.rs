@@ -134,7 +134,7 @@ impl Core {
             Item::Admin(actor, ask, outlet) => Question::Admin(actor, ask, outlet),
             Item::CloneFound(life, address) => Question::CloneFound(life, address),
             Item::Disconnected(connection, orderly) => Question::Disconnected(connection, orderly),
-            Item::Ring | Item::Snapshot(..) | Item::Stop => Question::Tick,
+            Item::Ring | Item::Snapshot(..) | Item::Stop => Question::Ring,
         };
         self.works.take(now, question, pending)
     }

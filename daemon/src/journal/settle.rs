@@ -213,6 +213,8 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
+        // Whoever asks for a seat goes first; where it may not be set, both are alike.
+        let _ = rustix::process::setpriority_process(None, NICE);
         let outcome = self.work();
         let mut progress = self.shared.progress();
         progress.stopped = true;
@@ -362,6 +364,9 @@ impl Progress {
     }
 }
 
+/// How far the thread steps back behind those that answer (setpriority(2), which on Linux sets one thread's): a tenth
+/// of their weight. It still gets on where they need all there is, and past the steps' bound they wait for it.
+const NICE: i32 = 10;
 /// How long the log waits for more before it syncs.
 const LOG_LINGER: Duration = Duration::from_millis(10);
 /// With nothing more to log for so long, sled gets what it has not.

@@ -147,10 +147,13 @@ impl Store {
             restored: self.meta.restored.clone().filter(|_| !settled),
             ..self.meta.clone()
         };
-        let entries = steps.iter().flat_map(StepRecord::entries);
+        let unlogged = steps
+            .iter()
+            .filter(|step| step.place().last_number > logged.number);
         let change = Change {
             writes: steps.iter().flat_map(StepRecord::writes).collect(),
-            entries: entries
+            entries: unlogged
+                .flat_map(StepRecord::entries)
                 .filter_map(Entry::decode)
                 .filter(|entry| entry.number > logged.number)
                 .collect(),

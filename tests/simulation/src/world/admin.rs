@@ -33,7 +33,7 @@ impl World {
         let ticket = self.ticket();
         self.enqueue(Some(To::Admin(ticket)), |waiter| match waiter {
             Some(waiter) => Question::Admin("root(0)".to_owned(), ask, waiter),
-            None => Question::Tick,
+            None => Question::Ring,
         });
         ticket
     }

@@ -27,7 +27,7 @@ impl World {
         };
         self.enqueue(Some(To::Admin(ticket)), |waiter| match waiter {
             Some(waiter) => Question::Client(caller, ask, waiter),
-            None => Question::Tick,
+            None => Question::Ring,
         });
         ticket
     }

@@ -296,7 +296,7 @@ impl World {
     fn ask(&mut self, to: To, caller: Caller, ask: ClientAsk) {
         self.enqueue(Some(to), |waiter| match waiter {
             Some(waiter) => Question::Client(caller, ask, waiter),
-            None => Question::Tick,
+            None => Question::Ring,
         });
     }
 
@@ -359,7 +359,7 @@ impl World {
         let is_last = life == self.server.lives
             && self.server.life.as_ref().is_some_and(|it| it.wish == wish);
         if is_last {
-            self.enqueue(None, |_| Question::Tick);
+            self.enqueue(None, |_| Question::Ring);
         }
     }
 
@@ -403,12 +403,12 @@ impl World {
         while pending.inputs() < BATCH_INPUTS_MAX
             && let Some(question) = life.inbox.pop_front()
         {
-            let now = match planted {
-                Some(Planted::NoGuard) if matches!(question, Question::Tick) => early,
-                _ => now,
-            };
             life.works.take(now, question, &mut pending).unwrap();
         }
+        let now = match planted {
+            Some(Planted::NoGuard) => early,
+            _ => now,
+        };
         life.works.tick_when_due(now, &mut pending).unwrap();
         life.pending = Some(pending);
         let delay = self.dice.below(self.knobs.disk_ms_max + 1);
