@@ -1,6 +1,6 @@
 //! Steps of the engine.
 
-use usher_engine::api::ClientAsk;
+use usher_engine::api::{Answer, ClientAsk};
 use usher_protocol::{refusal::RefusalCode, time::DurationMs};
 
 use crate::{
@@ -20,6 +20,7 @@ pub(crate) fn steps() {
         RefusalCode::NoSeat,
     );
     unknown(&mut desk);
+    features(&mut desk, "engine/features at 100 leases");
     repeat(&mut desk);
     queue::steps(&mut desk);
     policy::steps();
@@ -31,6 +32,7 @@ pub(crate) fn steps() {
 pub(crate) fn steps_in_a_crowd() {
     let mut desk = Desk::with_leases(CROWD, OPERATIONS);
     desk.count_round("at 100 000 leases", "solver");
+    features(&mut desk, "engine/features at 100 000 leases");
     for number in 0..OPERATIONS {
         let (client, checkout) = desk.wants("solver", number);
         desk.ask(client, ClientAsk::Checkout(checkout));
@@ -62,6 +64,17 @@ pub(crate) fn refusal(desk: &mut Desk, name: &str, feature: &str, code: RefusalC
 fn unknown(desk: &mut Desk) {
     let name = "engine/refusal of an unknown feature";
     refusal(desk, name, "nothing", RefusalCode::UnknownFeature);
+}
+
+/// What there is of a vendor, and how much of it is out; nothing of that is worked out ahead.
+fn features(desk: &mut Desk, name: &str) {
+    let asks = (0..OPERATIONS).map(|number| (number, ClientAsk::Features));
+    for answer in desk.count(name, asks.collect()) {
+        assert!(
+            matches!(&answer, Answer::Features(all) if !all.is_empty()),
+            "{answer:?}"
+        );
+    }
 }
 
 /// L5: a checkout that is sent once more.
