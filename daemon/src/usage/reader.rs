@@ -55,6 +55,11 @@ pub fn verify(directory: &Path, proof: Option<LogHead>) -> Result<Verified, Usag
 }
 
 impl Verified {
+    /// Something is missing at the beginning, and no entry read so far tells why.
+    pub(crate) fn is_begin_open(&self) -> bool {
+        self.begin_is_elsewhere && self.retirement().is_none()
+    }
+
     /// The newest retirement, if what is missing at the beginning was retired. To be asked at the log's end.
     #[must_use]
     pub fn retirement(&self) -> Option<Retirement> {

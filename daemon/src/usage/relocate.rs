@@ -43,21 +43,26 @@ pub(crate) fn relocate(file: &Path, directory: &Path) -> Result<PathBuf, UsageEr
     Ok(target)
 }
 
-/// Under another name until it is whole and durable.
+/// Under another name until it is whole and durable. What could not be written takes no space there.
 fn copy(file: &Path, target: &Path) -> Result<(), UsageError> {
     let partial = target.with_extension("partial");
-    let failed = || UsageError::io("write", &partial);
+    write(file, &partial)
+        .and_then(|()| fs::rename(&partial, target).map_err(UsageError::io("name", target)))
+        .inspect_err(|_| drop(fs::remove_file(&partial)))
+}
+
+fn write(file: &Path, partial: &Path) -> Result<(), UsageError> {
+    let failed = || UsageError::io("write", partial);
     let mut from = File::open(file).map_err(UsageError::io("open", file))?;
     let mut to = File::options()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(&partial)
+        .open(partial)
         .map_err(failed())?;
     io::copy(&mut from, &mut to).map_err(failed())?;
-    to.sync_all().map_err(failed())?;
-    fs::rename(&partial, target).map_err(UsageError::io("name", target))
+    to.sync_all().map_err(failed())
 }
 
 fn are_same(one: &Path, other: &Path) -> Result<bool, UsageError> {

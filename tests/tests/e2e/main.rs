@@ -42,6 +42,7 @@ mod policy_file;
 mod queue;
 mod report;
 mod retire;
+mod retire_disks;
 mod seats_crowd;
 mod seats_lan;
 mod seats_nonce;

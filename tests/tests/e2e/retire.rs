@@ -154,6 +154,19 @@ fn s2_a_file_that_nobody_retired_and_a_base_that_was_edited_are_found() {
     let said = retire(&site, "2020-01-01", &to);
     assert!(said.contains("a new base"), "{said}");
     site.daemon.ask(&["usage", "verify"]);
+    let number = site.daemon.ask(&["usage", "export", "--json"]);
+    let number = number
+        .lines()
+        .next()
+        .unwrap()
+        .split([':', ','])
+        .nth(1)
+        .unwrap()
+        .to_owned();
+    let part = site
+        .daemon
+        .ask(&["usage", "export", "--json", "--to", &number]);
+    assert_eq!(part.lines().count(), 1, "{part}");
     // The file in use was ended: one file more goes, and nobody told of it.
     used_once(&site);
     let first = files(&site).into_iter().find(|it| it.starts_with("usage-"));
@@ -162,6 +175,12 @@ fn s2_a_file_that_nobody_retired_and_a_base_that_was_edited_are_found() {
     assert_eq!(code, 1);
     assert!(said.contains("it was removed"), "{said}");
     let (code, said) = site.fails(&["usage", "verify", "--log", text(&to)]);
+    assert_eq!(code, 1);
+    assert!(said.contains("it was removed"), "{said}");
+    // Nor is a part of it shown as if it were whole, although its own entries are sound.
+    let first = files(&site).into_iter().find(|it| it.starts_with("usage-"));
+    let number = first.unwrap()["usage-".len()..][..20].to_owned();
+    let (code, said) = site.fails(&["usage", "export", "--json", "--to", &number]);
     assert_eq!(code, 1);
     assert!(said.contains("it was removed"), "{said}");
 }

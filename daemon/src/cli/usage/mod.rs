@@ -118,7 +118,8 @@ fn export(args: &ExportArgs, config: &Config) -> Result<(), Failure> {
     outcome
 }
 
-/// Hands over entries in order until `take` has enough.
+/// Hands over entries in order until `take` has enough. Where the log's beginning is missing, it is read on until an
+/// entry tells that it was retired: else what was handed over may be half of what was there.
 fn each(
     config: &Config,
     mut progress: Progress,
@@ -127,10 +128,15 @@ fn each(
     let log = log_directory(config);
     catch_up(config);
     let mut vendors = Vendors::named_by(&records::told_by_base(&log));
-    for entry in Reader::open(&log, None).map_err(|error| unread(&error))? {
+    let mut reader = Reader::open(&log, None).map_err(|error| unread(&error))?;
+    let mut has_enough = false;
+    while let Some(entry) = reader.next() {
         let entry = entry.map_err(|error| unread(&error))?;
         progress.add(&entry);
-        if !take(vendors.report(&entry).map_err(Failure::new)?)? {
+        if !has_enough {
+            has_enough = !take(vendors.report(&entry).map_err(Failure::new)?)?;
+        }
+        if has_enough && !reader.verified().is_begin_open() {
             break;
         }
     }

@@ -51,3 +51,19 @@ fn bytes_in(directory: &Path) -> u64 {
 const WORTH_A_BAR_BYTES: u64 = 32 << 20;
 /// What an entry has beside its body (docs/formats.md).
 const ENTRY_FRAME_BYTES: u64 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_for_long_logs_and_as_long_as_they_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = fs::File::create(directory.path().join("usage-1.log")).unwrap();
+        file.set_len(WORTH_A_BAR_BYTES - 1).unwrap();
+        assert_eq!(Progress::start(directory.path()).0.length(), None);
+        file.set_len(WORTH_A_BAR_BYTES).unwrap();
+        let bar = Progress::start(directory.path()).0;
+        assert_eq!(bar.length(), Some(WORTH_A_BAR_BYTES));
+    }
+}
