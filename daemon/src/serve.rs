@@ -212,9 +212,9 @@ impl Daemon {
                 _ = self.signals.terminate.recv() => break Cause::Told("SIGTERM"),
                 _ = self.signals.interrupt.recv() => break Cause::Told("SIGINT"),
                 _ = self.signals.hang_up.recv() => self.reload_by_signal().await,
-                Some(waiting) = self.reloads.recv() => {
-                    let outcome = self.reload().await;
-                    drop(waiting.send(outcome));
+                Some(ReloadRequest { actor, answer }) = self.reloads.recv() => {
+                    let outcome = self.reload(&actor).await;
+                    drop(answer.send(outcome));
                 }
                 () = self.advertising.licenses_changed() => {
                     self.advertising.update(&self.core).await;

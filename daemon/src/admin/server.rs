@@ -71,8 +71,14 @@ pub struct AdminParts {
     pub alerts: Alerts,
 }
 
-/// Somebody waits for a reload's outcome; an error is a message for people.
-pub type ReloadRequest = oneshot::Sender<Result<ReloadReport, String>>;
+/// Somebody wishes a reload, and waits for its outcome.
+#[derive(Debug)]
+pub struct ReloadRequest {
+    /// Who.
+    pub actor: String,
+    /// An error is a message for people.
+    pub answer: oneshot::Sender<Result<ReloadReport, String>>,
+}
 
 /// Serves the socket until the task is dropped.
 pub async fn serve(socket: AdminSocket, parts: Arc<AdminParts>) {
@@ -179,8 +185,8 @@ impl AdminParts {
                 Err(error) => Answer::failed(error.to_string()),
             },
             Ask::LicenseAdd { text, root } => self.license_add(actor, &text, root).await,
-            Ask::Reload => self.reload().await,
-            Ask::Backup => self.backup().await,
+            Ask::Reload => self.reload(actor).await,
+            Ask::Backup => self.backup(actor).await,
             Ask::LogRetire { through } => self.retire_log(actor, through).await,
             ask @ Ask::Explain { .. } => self.explain(actor, ask).await,
             Ask::Suspend { what, reason } => self.suspend(actor, &what, Some(reason)).await,
@@ -295,9 +301,13 @@ impl AdminParts {
         }
     }
 
-    async fn reload(&self) -> Answer {
-        let (sender, receiver) = oneshot::channel();
-        if self.reloads.send(sender).await.is_err() {
+    async fn reload(&self, actor: &str) -> Answer {
+        let (answer, receiver) = oneshot::channel();
+        let request = ReloadRequest {
+            actor: actor.to_owned(),
+            answer,
+        };
+        if self.reloads.send(request).await.is_err() {
             return Answer::failed("usherd is stopping; try again when it is back");
         }
         match receiver.await {
@@ -307,7 +317,7 @@ impl AdminParts {
         }
     }
 
-    async fn backup(&self) -> Answer {
+    async fn backup(&self, actor: &str) -> Answer {
         if let Err(error) = usher_client::paths::files::private_directory(&self.backups) {
             let path = self.backups.display();
             return Answer::failed(format!(
@@ -315,13 +325,23 @@ impl AdminParts {
             ));
         }
         match self.core.snapshot(new_backup(&self.backups)).await {
-            Ok(info) => Answer::Backup(BackupReport {
-                path: info.path,
-                bytes: info.bytes,
-                head: info.header.head,
-                records: info.records,
-                log_number: info.header.log.number,
-            }),
+            Ok(info) => {
+                // It holds what the state holds, so it is told who has one.
+                let path = info.path.display();
+                tracing::info!(
+                    event = "backup-made",
+                    notice = true,
+                    actor,
+                    "{actor} made the backup {path}"
+                );
+                Answer::Backup(BackupReport {
+                    bytes: info.bytes,
+                    head: info.header.head,
+                    records: info.records,
+                    log_number: info.header.log.number,
+                    path: info.path,
+                })
+            }
             Err(message) => Answer::failed(message),
         }
     }

@@ -12,7 +12,11 @@ mod picture;
 mod send;
 mod sign;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::task::JoinSet;
 use usher_client::clock::Clock;
@@ -31,8 +35,16 @@ pub struct Alerts(Arc<Running>);
 struct Running {
     outbox: SharedOutbox,
     sender: Sender,
-    /// Ends with it.
-    _tasks: std::sync::Mutex<JoinSet<()>>,
+    core: CoreHandle,
+    tasks: tokio::sync::Mutex<Tasks>,
+}
+
+/// End with it.
+#[derive(Debug, Default)]
+struct Tasks {
+    deliveries: JoinSet<()>,
+    /// Looks at the core where anybody is to be told.
+    watch: JoinSet<()>,
 }
 
 /// What alerts are made of.
@@ -55,30 +67,33 @@ pub struct AlertParts {
 impl Alerts {
     /// Starts looking and telling; does neither where nobody is to be told.
     pub fn start(parts: AlertParts) -> Self {
-        let outbox = SharedOutbox::open(&parts.state_dir, &parts.endpoints);
-        let sender = Sender {
-            name: parts.name,
-            site: parts.site,
+        let running = Running {
+            outbox: SharedOutbox::open(&parts.state_dir, &parts.endpoints),
+            sender: Sender {
+                name: parts.name,
+                site: parts.site,
+            },
+            core: parts.core,
+            tasks: tokio::sync::Mutex::default(),
         };
-        let mut tasks = JoinSet::new();
-        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        for (place, endpoint) in parts.endpoints.iter().enumerate() {
-            let delivery = deliver::Delivery {
-                place,
-                secret: endpoint.secret_path(credentials.as_deref(), parts.config.as_deref()),
-                endpoint: endpoint.clone(),
-                outbox: outbox.clone(),
-            };
-            tasks.spawn(delivery.run());
-        }
-        if !parts.endpoints.is_empty() {
-            tasks.spawn(picture::watch(parts.core, outbox.clone(), sender.clone()));
-        }
+        let mut tasks = Tasks::default();
+        // Of this life every denial is news.
+        running.begin(&mut tasks, &parts.endpoints, parts.config.as_deref(), 0);
         Self(Arc::new(Running {
-            outbox,
-            sender,
-            _tasks: std::sync::Mutex::new(tasks),
+            tasks: tasks.into(),
+            ..running
         }))
+    }
+
+    /// From now on these are told, and tried at once; their secrets may be beside the file `config`. Those that were told
+    /// before keep what waits for them; what waits for others is gone with them.
+    pub async fn tell_others(&self, endpoints: &[AlertConfig], config: Option<&Path>) {
+        let mut tasks = self.0.tasks.lock().await;
+        tasks.deliveries.shutdown().await;
+        self.0.outbox.tell_others(endpoints).await;
+        // What was denied while nobody wanted to know is no news.
+        let (seen, _) = self.0.core.meter().denials_since(0);
+        self.0.begin(&mut tasks, endpoints, config, seen);
     }
 
     /// How the delivery to each endpoint is.
@@ -124,5 +139,34 @@ impl Alerts {
         let now = Clock::new().now().wall;
         let event = self.0.sender.event(&finding, now);
         self.0.outbox.put(event.into_iter().collect(), None).await;
+    }
+}
+
+impl Running {
+    fn begin(
+        &self,
+        tasks: &mut Tasks,
+        endpoints: &[AlertConfig],
+        config: Option<&Path>,
+        seen: u64,
+    ) {
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        for (place, endpoint) in endpoints.iter().enumerate() {
+            let delivery = deliver::Delivery {
+                place,
+                secret: endpoint.secret_path(credentials.as_deref(), config),
+                endpoint: endpoint.clone(),
+                outbox: self.outbox.clone(),
+            };
+            tasks.deliveries.spawn(delivery.run());
+        }
+        if endpoints.is_empty() {
+            tasks.watch.abort_all();
+            tasks.watch = JoinSet::new();
+        } else if tasks.watch.is_empty() {
+            let (core, outbox) = (self.core.clone(), self.outbox.clone());
+            let watch = picture::watch(core, outbox, self.sender.clone(), seen);
+            tasks.watch.spawn(watch);
+        }
     }
 }

@@ -30,17 +30,18 @@ pub(super) struct SharedOutbox(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
-    endpoints: Vec<AlertConfig>,
     /// One change at a time, from reading to the disk.
     changing: tokio::sync::Mutex<()>,
     state: Mutex<State>,
-    /// Rung for the one at the same place.
-    news: Vec<Notify>,
 }
 
 #[derive(Debug)]
 struct State {
     file: File,
+    /// Who is told, each at the place of its box.
+    endpoints: Vec<AlertConfig>,
+    /// Rung for the one at the same place.
+    news: Vec<Arc<Notify>>,
     /// Of the last attempt, for each endpoint.
     problems: Vec<Option<String>>,
     /// Why the file is not as it should be.
@@ -82,29 +83,31 @@ impl SharedOutbox {
             let _ = fs::rename(&path, &aside);
             File::new()
         });
-        let mut boxes = std::mem::take(&mut file.boxes);
-        for endpoint in endpoints {
-            let url = endpoint.url.in_full();
-            let left = boxes
-                .iter_mut()
-                .find(|it| it.url == url)
-                .map(std::mem::take);
-            file.boxes.push(left.unwrap_or_else(|| Waiting {
-                url,
-                ..Waiting::default()
-            }));
-        }
+        file.keep(endpoints);
         Self(Arc::new(Inner {
             path,
-            endpoints: endpoints.to_vec(),
             changing: tokio::sync::Mutex::default(),
-            news: endpoints.iter().map(|_| Notify::new()).collect(),
             state: Mutex::new(State {
                 file,
+                endpoints: endpoints.to_vec(),
+                news: endpoints.iter().map(|_| Arc::default()).collect(),
                 problems: vec![None; endpoints.len()],
                 unwritten: None,
             }),
         }))
+    }
+
+    /// From now on these are told. What waits for one of them stays; what waits for others goes. Nobody may wait in
+    /// [`Self::next`] meanwhile: places change.
+    pub(super) async fn tell_others(&self, endpoints: &[AlertConfig]) {
+        let (new, kept) = (endpoints.to_vec(), endpoints.to_vec());
+        let enter = move |state: &mut State| {
+            state.news = new.iter().map(|_| Arc::default()).collect();
+            state.problems = vec![None; new.len()];
+            state.endpoints = new;
+        };
+        self.change_with(move |file, _| file.keep(&kept), enter)
+            .await;
     }
 
     /// What was told so far.
@@ -114,7 +117,7 @@ impl SharedOutbox {
 
     /// Takes events in, with what is remembered from now on; durable when it returns, or said why not.
     pub(super) async fn put(&self, events: Vec<Event>, remembered: Option<Remembered>) {
-        self.change(|file, endpoints| {
+        self.change(move |file, endpoints| {
             for (waiting, endpoint) in file.boxes.iter_mut().zip(endpoints) {
                 let wanted =
                     |it: &&Event| it.kind == Kind::Test || endpoint.events.contains(&it.kind);
@@ -130,28 +133,31 @@ impl SharedOutbox {
             }
         })
         .await;
-        self.0.news.iter().for_each(Notify::notify_one);
+        self.state().news.iter().for_each(|it| it.notify_one());
     }
 
     /// The next event for the endpoint at `place`, once there is one.
     pub(super) async fn next(&self, place: usize) -> Event {
         loop {
             self.drop_aged(place).await;
-            let next = self.state().file.boxes[place].events.front().cloned();
+            let (next, news) = {
+                let state = self.state();
+                let next = state.file.boxes[place].events.front().cloned();
+                (next, Arc::clone(&state.news[place]))
+            };
             if let Some(event) = next {
                 return event;
             }
-            self.0.news[place].notified().await;
+            news.notified().await;
         }
     }
 
     /// The endpoint at `place` has taken the event.
     pub(super) async fn delivered(&self, place: usize, event: &Event) {
         self.state().problems[place] = None;
-        let now = Clock::new().now().wall;
-        self.change(|file, _| {
-            let waiting = &mut file.boxes[place];
-            waiting.events.retain(|it| it.id != event.id);
+        let (now, id) = (Clock::new().now().wall, event.id.clone());
+        self.change_box(place, move |waiting| {
+            waiting.events.retain(|it| it.id != id);
             waiting.delivered += 1;
             waiting.last_delivered = Some(now);
         })
@@ -166,7 +172,7 @@ impl SharedOutbox {
     /// How each endpoint is.
     pub(super) fn reports(&self) -> Vec<AlertReport> {
         let state = self.state();
-        let boxes = state.file.boxes.iter().zip(&self.0.endpoints);
+        let boxes = state.file.boxes.iter().zip(&state.endpoints);
         let all = boxes
             .zip(&state.problems)
             .map(|((waiting, endpoint), problem)| AlertReport {
@@ -191,36 +197,60 @@ impl SharedOutbox {
             events.take_while(|it| aged(it)).count()
         };
         if count > 0 {
-            self.change(|file, _| file.boxes[place].drop_oldest(count, "they are too old"))
+            self.change_box(place, move |it| it.drop_oldest(count, "they are too old"))
                 .await;
         }
     }
 
-    /// Nobody sees the change before it is on disk: what is delivered was found for good. Where the disk refuses, it is
-    /// told from memory all the same.
-    async fn change(&self, change: impl FnOnce(&mut File, &[AlertConfig])) {
-        let _one = self.0.changing.lock().await;
-        let mut file = self.state().file.clone();
-        change(&mut file, &self.0.endpoints);
-        let path = self.0.path.clone();
-        let written = match serde_json::to_vec(&file) {
-            Ok(bytes) => {
-                let write = move || files::replace_private(&path, &bytes);
-                let written = tokio::task::spawn_blocking(write).await;
-                written.unwrap_or_else(|error| Err(io::Error::other(error)))
+    /// By its URL: when its turn comes, places may have changed, and who is told no more has none.
+    async fn change_box(&self, place: usize, change: impl FnOnce(&mut Waiting) + Send + 'static) {
+        let url = self.state().file.boxes[place].url.clone();
+        let change = move |file: &mut File, _: &[AlertConfig]| {
+            if let Some(waiting) = file.boxes.iter_mut().find(|it| it.url == url) {
+                change(waiting);
             }
-            Err(error) => Err(error.into()),
         };
-        let unwritten = written.err().map(|error| {
-            let path = self.0.path.display();
-            format!("alerts would not outlive a restart: {path}: {error}")
+        self.change(change).await;
+    }
+
+    async fn change(&self, change: impl FnOnce(&mut File, &[AlertConfig]) + Send + 'static) {
+        self.change_with(change, |_| ()).await;
+    }
+
+    /// Nobody sees the change before it is on disk: what is delivered was found for good. Where the disk refuses, it is
+    /// told from memory all the same. What was begun is ended also where nobody waits for it any more: a delivery that is
+    /// let go between disk and memory would leave an older file behind a newer state.
+    async fn change_with(
+        &self,
+        change: impl FnOnce(&mut File, &[AlertConfig]) + Send + 'static,
+        enter: impl FnOnce(&mut State) + Send + 'static,
+    ) {
+        let outbox = self.clone();
+        let done = tokio::spawn(async move {
+            let _one = outbox.0.changing.lock().await;
+            let mut file = outbox.state().file.clone();
+            change(&mut file, &outbox.state().endpoints);
+            let unwritten = outbox.write(&file).await.err().map(|error| {
+                let path = outbox.0.path.display();
+                format!("alerts would not outlive a restart: {path}: {error}")
+            });
+            if let Some(problem) = &unwritten {
+                tracing::error!(event = "alerts-unwritten", "{problem}");
+            }
+            let mut state = outbox.state();
+            state.file = file;
+            state.unwritten = unwritten;
+            enter(&mut state);
         });
-        if let Some(problem) = &unwritten {
-            tracing::error!(event = "alerts-unwritten", "{problem}");
-        }
-        let mut state = self.state();
-        state.file = file;
-        state.unwritten = unwritten;
+        // Fails only where the runtime ends.
+        drop(done.await);
+    }
+
+    async fn write(&self, file: &File) -> io::Result<()> {
+        let (path, bytes) = (self.0.path.clone(), serde_json::to_vec(file)?);
+        let write = move || files::replace_private(&path, &bytes);
+        let written = tokio::task::spawn_blocking(write).await;
+        written.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -243,6 +273,20 @@ impl Waiting {
 }
 
 impl File {
+    /// Boxes of these endpoints alone, each with what waits for it already.
+    fn keep(&mut self, endpoints: &[AlertConfig]) {
+        let mut boxes = std::mem::take(&mut self.boxes);
+        for endpoint in endpoints {
+            let url = endpoint.url.in_full();
+            let mut left = boxes.iter_mut();
+            let left = left.find(|it| it.url == url).map(std::mem::take);
+            self.boxes.push(left.unwrap_or_else(|| Waiting {
+                url,
+                ..Waiting::default()
+            }));
+        }
+    }
+
     fn new() -> Self {
         Self {
             version: VERSION,
@@ -343,6 +387,29 @@ mod tests {
         outbox.put(vec![event(1, Kind::Test, now())], None).await;
         assert_eq!(outbox.next(0).await.id, "1");
         assert!(path.with_extension("unreadable").exists());
+    }
+
+    #[tokio::test]
+    async fn who_is_told_from_now_on_keeps_what_waits_for_it_and_no_other() {
+        let at = |host: &str| -> AlertConfig {
+            let text = format!("url = \"https://{host}.example/\"\nsecret-file = \"s\"");
+            toml::from_str(&text).unwrap()
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let outbox = SharedOutbox::open(directory.path(), &[at("a"), at("b")]);
+        outbox.put(vec![event(1, Kind::Clone, now())], None).await;
+        outbox.tell_others(&[at("c"), at("b")]).await;
+        outbox.put(vec![event(2, Kind::Clone, now())], None).await;
+        let waiting = |outbox: &SharedOutbox| -> Vec<(String, usize)> {
+            let reports = outbox.reports().into_iter();
+            reports.map(|it| (it.url, it.waiting)).collect()
+        };
+        let wanted = [("https://c.example/…", 1), ("https://b.example/…", 2)];
+        let wanted = wanted.map(|(url, count)| (url.to_owned(), count));
+        assert_eq!(waiting(&outbox), wanted);
+        let again = SharedOutbox::open(directory.path(), &[at("c"), at("b")]);
+        assert_eq!(waiting(&again), wanted, "and it is on disk");
+        assert_eq!(outbox.next(1).await.id, "1");
     }
 
     #[tokio::test]

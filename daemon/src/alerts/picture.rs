@@ -19,9 +19,8 @@ use crate::{
     serve::ACTOR,
 };
 
-/// Looks until dropped.
-pub(super) async fn watch(core: CoreHandle, outbox: SharedOutbox, sender: Sender) {
-    let mut seen = 0;
+/// Looks until dropped. Denials up to the one numbered `seen` are no news.
+pub(super) async fn watch(core: CoreHandle, outbox: SharedOutbox, sender: Sender, mut seen: u64) {
     loop {
         if let Some((status, licenses)) = ask(&core).await {
             let (last, denials) = core.meter().denials_since(seen);

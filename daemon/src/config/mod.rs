@@ -131,7 +131,6 @@ impl Config {
                 self.connections_per_address_max != new.connections_per_address_max,
             ),
             ("http", self.http != new.http),
-            ("alerts", self.alerts != new.alerts),
         ];
         differs
             .into_iter()

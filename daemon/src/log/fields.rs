@@ -16,7 +16,10 @@ use crate::limits::LOG_VALUE_BYTES_MAX;
 
 /// A field that the message says already: for searching, not for reading.
 pub(super) fn is_for_journal(name: &str) -> bool {
-    matches!(name, FACT | "event" | "notice" | "count")
+    matches!(
+        name,
+        FACT | "event" | "notice" | "count" | "actor" | "token" | "scope" | "address"
+    )
 }
 
 /// One entry in the making.

@@ -121,6 +121,30 @@ mod tests {
     }
 
     #[test]
+    fn who_did_what_to_a_token_has_fields() {
+        let (actor, token, scope) = ("root(0)", "desk", "read");
+        let entry = said(|| {
+            tracing::info!(
+                event = "token-made",
+                notice = true,
+                actor,
+                token,
+                scope,
+                "{actor} made the token {token}"
+            );
+        });
+        for line in [
+            "PRIORITY=5",
+            "USHER_ACTOR=root(0)",
+            "USHER_EVENT=token-made",
+            "USHER_SCOPE=read",
+            "USHER_TOKEN=desk",
+        ] {
+            assert!(entry.lines().any(|it| it == line), "{line}: {entry}");
+        }
+    }
+
+    #[test]
     fn levels_become_priorities() {
         let priority = |entry: String| entry.split_once("PRIORITY=").unwrap().1[..1].to_owned();
         assert_eq!(priority(said(|| tracing::error!("e"))), "3");

@@ -16,12 +16,21 @@ impl Daemon {
     /// SIGHUP.
     pub(super) async fn reload_by_signal(&mut self) {
         notify::reloading();
-        match self.reload().await {
+        // What became of it is told already.
+        drop(self.reload("SIGHUP").await);
+        notify::ready(&self.status_line().await);
+    }
+
+    /// As `actor` wishes, and tells what became of it.
+    pub(super) async fn reload(&mut self, actor: &str) -> Result<ReloadReport, String> {
+        let outcome = self.renew().await;
+        match &outcome {
             Ok(report) if report.restart_needed_by.is_empty() => {
                 tracing::info!(
                     event = "reloaded",
                     notice = true,
-                    "configuration and policy reloaded: {}",
+                    actor,
+                    "{actor}: configuration and policy reloaded: {}",
                     report.policy
                 );
             }
@@ -29,19 +38,21 @@ impl Daemon {
                 let names = report.restart_needed_by.join(", ");
                 tracing::warn!(
                     event = "restart-needed",
-                    "configuration reloaded, but only a restart changes: {names}"
+                    actor,
+                    "{actor}: configuration reloaded, but only a restart changes: {names}"
                 );
             }
             Err(message) => tracing::error!(
                 event = "reload-failed",
-                "the old configuration and policy go on: {message}"
+                actor,
+                "{actor}: the old configuration and policy go on: {message}"
             ),
         }
-        notify::ready(&self.status_line().await);
+        outcome
     }
 
     /// Takes what a running daemon can take, and names the rest.
-    pub(super) async fn reload(&mut self) -> Result<ReloadReport, String> {
+    async fn renew(&mut self) -> Result<ReloadReport, String> {
         let new = Config::load(&self.overrides).map_err(|error| error.to_string())?;
         let policy = new.load_policy().map_err(|error| error.to_string())?;
         // The one thing that can still be refused comes first: all of it is taken, or nothing.
@@ -54,6 +65,11 @@ impl Daemon {
         let ask = AdminAsk::Configure(new.settings());
         if let Answer::Refused(refusal) = self.core.ask_admin(ACTOR.to_owned(), ask).await {
             return Err(refusal.detail);
+        }
+        if self.config.alerts != new.alerts {
+            let config = new.file.as_deref();
+            self.alerts.tell_others(&new.alerts, config).await;
+            self.config.alerts.clone_from(&new.alerts);
         }
         // Compared with what runs, not with the last file: what needed a restart still does.
         let names = self.config.restart_needed_by(&new);

@@ -149,6 +149,59 @@ fn over_tls_only_who_the_roots_vouch_for_is_told() {
 }
 
 #[test]
+fn a_reload_tells_others_from_then_on_and_keeps_what_waits() {
+    let mut site = Site::new(&["--feature", "solver:1"]);
+    let (old_port, old) = listener();
+    drop(old);
+    let stays = format!("url = \"http://127.0.0.1:{old_port}/\"");
+    configure(&mut site.daemon, &stays);
+    let test = |site: &Site| site.daemon.admin(&["alert", "test"]).output().unwrap();
+    assert_eq!(test(&site).status.code(), Some(1), "nobody is there");
+    let (new_port, new) = listener();
+    let joins = format!("url = \"http://127.0.0.1:{new_port}/\"");
+    let new = receive(new, &[]);
+    tables(&site, &[&joins, &stays]);
+    let said = site.daemon.ask(&["reload"]);
+    assert!(!said.contains("restart"), "{said}");
+    assert_eq!(test(&site).status.code(), Some(1), "one is still away");
+    let told = wait(&new);
+    assert!(is_genuine(&site.daemon, &told));
+    let report = list(&site.daemon);
+    assert_eq!(report[1]["waiting"], 2, "{report}");
+
+    // A mistake changes nothing, and who goes is told no more.
+    tables(&site, &["url = \"http://elsewhere.example.com/\""]);
+    site.daemon.signal(rustix::process::Signal::HUP);
+    eventually("the mistake told", || {
+        let log = site.daemon.log();
+        log.contains("SIGHUP: the old configuration and policy go on")
+    });
+    tables(&site, &[&joins, &stays]);
+    assert_eq!(list(&site.daemon).as_array().unwrap().len(), 2);
+    tables(&site, &[&stays]);
+    let old = TcpListener::bind(("127.0.0.1", old_port)).unwrap();
+    let old = receive(old, &[]);
+    site.daemon.ask(&["reload"]);
+    let (first, second) = (wait(&old).event(), wait(&old).event());
+    assert_ne!(first["id"], second["id"]);
+    assert_eq!(second["id"], told.event()["id"], "in order");
+    assert!(test(&site).status.success());
+    assert!(new.try_recv().is_err());
+    eventually("all delivered", || {
+        let report = list(&site.daemon);
+        report.as_array().unwrap().len() == 1 && report[0]["waiting"] == 0
+    });
+}
+
+/// The configuration has these and no other.
+fn tables(site: &Site, tables: &[&str]) {
+    let table = |it: &&str| format!("[[alerts]]\n{it}\nsecret-file = \"alerts.secret\"\n");
+    let text = tables.iter().map(table).collect::<Vec<_>>().concat();
+    let socket = site.daemon.admin_socket();
+    fs::write(socket.with_file_name("usherd.toml"), text).unwrap();
+}
+
+#[test]
 fn a_table_that_makes_no_sense_is_pointed_at() {
     let site = Site::new(&["--feature", "solver:1"]);
     let file = site.station.home().join("usherd.toml");

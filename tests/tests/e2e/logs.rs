@@ -45,6 +45,47 @@ fn a_leases_life_is_told_one_fact_a_line() {
     assert!(!log.contains("fact="), "fields are for the journal:\n{log}");
 }
 
+/// An auditor asks who could do what, and who let them.
+#[test]
+fn who_may_use_https_and_what_an_administrator_does_is_told_with_the_actor() {
+    let served = Served::new();
+    let desk = served.token(&["--scope", "read", "--name", "desk"]);
+    let form = format!("token={desk}");
+    let mut curl = served.curl("/dashboard/sign-in");
+    curl.args(["--header", "Sec-Fetch-Site: same-origin", "--data", &form]);
+    assert!(curl.output().unwrap().status.success());
+    served
+        .daemon
+        .ask(&["token", "rotate", "desk", "--grace", "1h"]);
+    let chief = served.token(&["--scope", "admin", "--name", "chief"]);
+    let revoked = served.post(&chief, "/api/v1/tokens/desk/revoke", &json!({}));
+    assert_eq!(revoked.status, 200, "{}", revoked.body);
+    let reloaded = served.post(&chief, "/api/v1/reload", &json!({}));
+    assert_eq!(reloaded.status, 200, "{}", reloaded.body);
+    let copy = served.station.home().join("copy.snapshot");
+    served.daemon.ask(&["backup", copy.to_str().unwrap()]);
+    served.daemon.signal(rustix::process::Signal::HUP);
+    eventually("what the signal did", || {
+        served.daemon.log().contains("SIGHUP: configuration")
+    });
+    let log = served.daemon.log();
+    for (who, what) in [
+        (")", " made the token desk (read)"),
+        ("", "signed in by token desk (read) from 127.0.0.1"),
+        (
+            ")",
+            " rotated the token desk (read); its old secret ends in 1h",
+        ),
+        (")", " made the token chief (admin)"),
+        ("token chief", " revoked the token desk (read)"),
+        ("token chief", ": configuration and policy reloaded"),
+        (")", " made the backup /"),
+    ] {
+        let line = format!("{who}{what}");
+        assert!(log.contains(&line), "{line}:\n{log}");
+    }
+}
+
 /// At the level that tells most, with every kind of secret at hand, and each of them used.
 #[test]
 fn no_secret_is_in_any_line_at_any_level() {

@@ -1,6 +1,7 @@
 //! Tokens of the HTTPS server: made, listed, rotated and revoked. Decides nothing: `tokens` does.
 
 use usher_client::clock::Clock;
+use usher_protocol::time::DurationMs;
 
 use super::AdminParts;
 use crate::{
@@ -13,7 +14,6 @@ use crate::{
 impl AdminParts {
     /// The verbs about tokens.
     pub(super) async fn token(&self, actor: &str, ask: Ask) -> Answer {
-        let now = Clock::new().now().wall;
         match ask {
             Ask::TokenNew {
                 name,
@@ -27,29 +27,10 @@ impl AdminParts {
                     lives_ms,
                     seats,
                 };
-                let made = self.change(move |tokens| tokens.add(new, now)).await;
-                self.made(actor, "made", made).await
+                self.token_new(actor, new).await
             }
-            Ask::TokenRotate { token, grace_ms } => {
-                let made = self
-                    .change(move |tokens| tokens.rotate(&token, grace_ms, now))
-                    .await;
-                self.made(actor, "rotated", made).await
-            }
-            Ask::TokenRevoke { token } => {
-                match self.change(move |tokens| tokens.revoke(&token)).await {
-                    Ok(token) => {
-                        tracing::info!(
-                            event = "token-revoked",
-                            notice = true,
-                            "{actor} revoked the token {}",
-                            token.name
-                        );
-                        Answer::Done
-                    }
-                    Err(error) => Answer::failed(error.to_string()),
-                }
-            }
+            Ask::TokenRotate { token, grace_ms } => self.token_rotate(actor, token, grace_ms).await,
+            Ask::TokenRevoke { token } => self.token_revoke(actor, token).await,
             Ask::Tokens => {
                 let tokens = self.tokens.list();
                 Answer::Tokens(tokens.into_iter().map(TokenReport::from).collect())
@@ -59,6 +40,63 @@ impl AdminParts {
                 other => Answer::failed(other.to_string()),
             },
             _ => Answer::failed("this usherd does not know that verb"),
+        }
+    }
+
+    async fn token_new(&self, actor: &str, new: NewToken) -> Answer {
+        let now = Clock::new().now().wall;
+        match self.change(move |tokens| tokens.add(new, now)).await {
+            Ok((token, secret)) => {
+                let (name, scope) = (token.name.as_str(), token.scope.word());
+                tracing::info!(
+                    event = "token-made",
+                    notice = true,
+                    actor,
+                    token = name,
+                    scope,
+                    "{actor} made the token {name} ({scope})"
+                );
+                self.shown(token, secret).await
+            }
+            Err(error) => Answer::failed(error.to_string()),
+        }
+    }
+
+    async fn token_rotate(&self, actor: &str, word: String, grace_ms: DurationMs) -> Answer {
+        let now = Clock::new().now().wall;
+        let rotate = move |tokens: &Register| tokens.rotate(&word, grace_ms, now);
+        match self.change(rotate).await {
+            Ok((token, secret)) => {
+                let (name, scope) = (token.name.as_str(), token.scope.word());
+                tracing::info!(
+                    event = "token-rotated",
+                    notice = true,
+                    actor,
+                    token = name,
+                    scope,
+                    "{actor} rotated the token {name} ({scope}); its old secret ends in {grace_ms}"
+                );
+                self.shown(token, secret).await
+            }
+            Err(error) => Answer::failed(error.to_string()),
+        }
+    }
+
+    async fn token_revoke(&self, actor: &str, word: String) -> Answer {
+        match self.change(move |tokens| tokens.revoke(&word)).await {
+            Ok(token) => {
+                let (name, scope) = (token.name.as_str(), token.scope.word());
+                tracing::info!(
+                    event = "token-revoked",
+                    notice = true,
+                    actor,
+                    token = name,
+                    scope,
+                    "{actor} revoked the token {name} ({scope})"
+                );
+                Answer::Done
+            }
+            Err(error) => Answer::failed(error.to_string()),
         }
     }
 
@@ -72,23 +110,8 @@ impl AdminParts {
         done.unwrap_or_else(|error| Err(TokenError::Wrong(format!("{error}; try again"))))
     }
 
-    async fn made(
-        &self,
-        actor: &str,
-        what: &str,
-        made: Result<(Token, Secret), TokenError>,
-    ) -> Answer {
-        let (token, secret) = match made {
-            Ok(made) => made,
-            Err(error) => return Answer::failed(error.to_string()),
-        };
-        let scope = token.scope.word();
-        tracing::info!(
-            event = "token-made",
-            notice = true,
-            "{actor} {what} the token {} ({scope})",
-            token.name
-        );
+    /// With its secret, which is told here and nowhere else.
+    async fn shown(&self, token: Token, secret: Secret) -> Answer {
         let state = self.http_state().await;
         Answer::TokenMade(Box::new(TokenMade {
             token: token.into(),

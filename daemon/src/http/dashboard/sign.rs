@@ -66,11 +66,15 @@ pub(super) async fn sign_in(
         let why = "The system gives no randomness; try again.";
         return again(StatusCode::SERVICE_UNAVAILABLE, why);
     };
+    let (token_name, scope) = (token.name.as_str(), token.scope.word());
+    let address = peer.map_or_else(|| "an unknown address".to_owned(), |it| it.to_string());
     tracing::info!(
         event = "signed-in",
         notice = true,
-        "the dashboard: signed in by token {}",
-        token.name
+        token = token_name,
+        scope,
+        address,
+        "the dashboard: signed in by token {token_name} ({scope}) from {address}"
     );
     with_cookie(Redirect::to(ROOT), &cookie(&dashboard.cookie, &secret, ""))
 }
