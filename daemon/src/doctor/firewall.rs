@@ -5,6 +5,7 @@
 use std::process::Command;
 
 use usher_client::doctor::Check;
+use usher_protocol::limits::PORT_DEFAULT;
 
 pub(super) fn check(port: u16) -> Check {
     of_firewalld(port)
@@ -21,24 +22,36 @@ pub(super) fn check(port: u16) -> Check {
 fn of_firewalld(port: u16) -> Option<Check> {
     let running = run("firewall-cmd", &["--state"])?;
     running.contains("running").then(|| {
-        let wanted = format!("{port}/udp");
-        match run("firewall-cmd", &[&format!("--query-port={wanted}")]) {
-            Some(said) if said.trim() == "yes" => {
-                Check::ok("firewall", format!("firewalld lets UDP {port} in"))
-            }
-            _ => Check::warn(
-                "firewall",
-                format!("firewalld names no port {wanted}"),
-                format!(
-                    "firewall-cmd --permanent --add-port={wanted} --add-service=mdns && firewall-cmd --reload"
-                ),
-            ),
-        }
+        let ports = run("firewall-cmd", &["--list-ports"]).unwrap_or_default();
+        // It ends with an error where the answer is no.
+        let service = run("firewall-cmd", &["--query-service=usher"])
+            .and_then(|_| run("firewall-cmd", &["--info-service=usher"]));
+        judge_firewalld(&ports, service.as_deref(), port)
     })
 }
 
+/// What is open by its number, and what the service is that the package brings, if that is open.
+fn judge_firewalld(ports: &str, service: Option<&str>, port: u16) -> Check {
+    let wanted = format!("{port}/udp");
+    let names = |text: &str| text.split_whitespace().any(|word| word == wanted);
+    if names(ports) || service.is_some_and(names) {
+        return Check::ok("firewall", format!("firewalld lets UDP {port} in"));
+    }
+    let rule = if port == PORT_DEFAULT {
+        "--add-service=usher".to_owned()
+    } else {
+        format!("--add-port={wanted}")
+    };
+    Check::warn(
+        "firewall",
+        format!("firewalld names no port {wanted}"),
+        format!("firewall-cmd --permanent {rule} --add-service=mdns && firewall-cmd --reload"),
+    )
+}
+
 fn of_ufw(port: u16) -> Option<Check> {
-    judge_ufw(&run("ufw", &["status"])?, port)
+    // Not verbose it tells a rule by the name of its application, without the port.
+    judge_ufw(&run("ufw", &["status", "verbose"])?, port)
 }
 
 fn judge_ufw(status: &str, port: u16) -> Option<Check> {
@@ -49,15 +62,20 @@ fn judge_ufw(status: &str, port: u16) -> Option<Check> {
         let mut words = line.split_whitespace();
         let rule = words.next().unwrap_or_default();
         let is_it = rule == port.to_string() || rule == format!("{port}/udp");
-        is_it && line.contains("ALLOW")
+        is_it && line.contains(" ALLOW")
     };
     Some(if status.lines().any(names) {
         Check::ok("firewall", format!("ufw lets UDP {port} in"))
     } else {
+        let next = if port == PORT_DEFAULT {
+            "ufw allow Usher; and for discovery: ufw allow \"Usher mDNS\"".to_owned()
+        } else {
+            format!("ufw allow {port}/udp; and for discovery: ufw allow 5353/udp")
+        };
         Check::warn(
             "firewall",
             format!("ufw is active and allows no UDP {port}"),
-            format!("ufw allow {port}/udp; and for discovery: ufw allow 5353/udp"),
+            next,
         )
     })
 }
@@ -119,6 +137,19 @@ mod tests {
         assert_eq!(level(&open), Some(Level::Ok));
         let denied = format!("{active}27443/udp                  DENY        Anywhere\n");
         assert_eq!(level(&denied), Some(Level::Warn));
+        let by_name = format!("{active}27443/udp (Usher)          ALLOW IN    Anywhere\n");
+        assert_eq!(level(&by_name), Some(Level::Ok));
+    }
+
+    #[test]
+    fn firewalld_is_judged_by_open_ports_and_by_the_service_that_the_package_brings() {
+        let service = "usher\n  ports: 27443/udp\n  protocols: \n  helpers: \n";
+        let level = |ports, service, port| judge_firewalld(ports, service, port).level;
+        assert_eq!(level("", None, 27_443), Level::Warn);
+        assert_eq!(level("22/tcp 27443/udp\n", None, 27_443), Level::Ok);
+        assert_eq!(level("27443/tcp\n", None, 27_443), Level::Warn);
+        assert_eq!(level("", Some(service), 27_443), Level::Ok);
+        assert_eq!(level("", Some(service), 27_444), Level::Warn);
     }
 
     #[test]

@@ -140,8 +140,11 @@ async fn advert(said: &str, site: PublicKey) -> Check {
     let mut search = Search::start();
     let seen = async {
         while let Some(candidate) = search.next().await {
-            if candidate.hints.site.as_ref() == Some(&own) {
-                return candidate.addrs.iter().map(SocketAddr::to_string).collect();
+            // What is heard over the loopback says nothing of the network.
+            let addresses = candidate.addrs.iter().filter(|it| !it.ip().is_loopback());
+            let addresses: Vec<_> = addresses.map(SocketAddr::to_string).collect();
+            if candidate.hints.site.as_ref() == Some(&own) && !addresses.is_empty() {
+                return addresses;
             }
         }
         Vec::new()

@@ -8,20 +8,20 @@ use crate::admin::protocol::{LicenseReport, StatusReport};
 
 pub(super) fn checks(running: &Running) -> Vec<Check> {
     let now = Clock::new().now().wall;
-    let mut checks = vec![version(&running.status), clones(&running.status)];
+    let mut checks = vec![version(&running.status.version), clones(&running.status)];
     checks.extend(granting(&running.status));
     checks.extend(licenses(&running.licenses, now));
     checks
 }
 
-fn version(status: &StatusReport) -> Check {
+fn version(running: &str) -> Check {
     let own = env!("CARGO_PKG_VERSION");
-    if status.version == own {
+    if running == own {
         return Check::ok("version", format!("usherd {own}, running and installed"));
     }
     Check::warn(
         "version",
-        format!("usherd {} runs, {own} is installed", status.version),
+        format!("usherd {running} runs, {own} is installed"),
         "systemctl restart usherd; holders keep their seats",
     )
 }
@@ -113,6 +113,14 @@ mod tests {
             idle_because: idle.map(str::to_owned),
             ..license_report(WallMs(0))
         }
+    }
+
+    #[test]
+    fn another_build_than_the_installed_one_is_doubtful() {
+        assert_eq!(version(env!("CARGO_PKG_VERSION")).level, Level::Ok);
+        let other = version("0.0.1");
+        assert_eq!(other.level, Level::Warn);
+        assert!(other.next.unwrap().contains("restart"));
     }
 
     #[test]

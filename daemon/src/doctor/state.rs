@@ -48,9 +48,12 @@ fn room(state: &Path) -> Check {
             format!("df {}", state.display()),
         );
     };
-    let free = about.f_bavail.saturating_mul(about.f_frsize) >> 20;
+    of_room(about.f_bavail.saturating_mul(about.f_frsize) >> 20, state)
+}
+
+fn of_room(free: u64, state: &Path) -> Check {
     let finding = format!("{free} MiB are free for {}", state.display());
-    let next = "free some room: without it no seat is granted (usherd report reads old usage logs; keep them elsewhere)";
+    let next = "free some room: without it no seat is granted; the oldest part of the usage log may go elsewhere: usherd usage retire";
     match free {
         0..FREE_MIB_MIN => Check::fail("disk", finding, next),
         FREE_MIB_MIN..FREE_MIB_ENOUGH => Check::warn("disk", finding, next),
@@ -209,6 +212,13 @@ mod tests {
         let levels = [5_000, 20_000, 500_000].map(|took| of_sync(took).level);
         assert_eq!(levels, [Level::Ok, Level::Warn, Level::Fail]);
         assert_eq!(of_sync(1234).finding, "a sync takes 1.2 ms");
+    }
+
+    #[test]
+    fn a_disk_is_doubtful_below_a_gibibyte_and_full_long_before_it_is() {
+        let levels = [1024, 1023, 64, 63, 0].map(|free| of_room(free, Path::new("/s")).level);
+        let [ok, warn, fail] = [Level::Ok, Level::Warn, Level::Fail];
+        assert_eq!(levels, [ok, warn, warn, fail, fail]);
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 
 use serde_json::Value;
+use usher_tests::daemon::{Daemon, Vendor};
+use usher_tests::hosts::on_lan;
 
+use super::seats_site::eventually;
 use super::usher_site::Site;
 
 #[test]
@@ -146,6 +149,44 @@ fn what_keeps_a_user_from_seats_is_told_with_its_next_step() {
             .any(|it| it["name"] == "server" && it["level"] == "fail"),
         "{found}"
     );
+}
+
+#[test]
+fn on_a_network_the_advert_is_looked_for_and_a_packet_filter_judged() {
+    on_lan(|lan| {
+        let host = lan.host("lic01");
+        let vendor = Vendor::new(&host, "acme");
+        let daemon = Daemon::start_on_host(&host);
+        daemon.install(&vendor.license(&daemon, &["--feature", "solver:1"]));
+        let found = || json(&daemon.admin(&["doctor", "--json"]).output().unwrap());
+        eventually("the advert seen", || {
+            said(&found(), "mdns").starts_with("the advert is seen: ")
+        });
+        assert_ne!(one(&found(), "firewall")["level"], "fail");
+        let filter = |rule: &str| {
+            host.sh(&format!(
+                "nft 'add table inet filter; delete table inet filter; add table inet filter
+                add chain inet filter input {{ type filter hook input priority 0; policy drop; }}
+                add rule inet filter input iif lo accept
+                {rule}'"
+            ))
+        };
+        filter("");
+        let closed = found();
+        for name in ["firewall", "mdns"] {
+            let check = one(&closed, name);
+            assert_eq!(check["level"], "warn", "{closed}");
+            assert!(check["next"].as_str().unwrap().contains("5353"), "{check}");
+        }
+        filter("add rule inet filter input udp dport { 5353, 27443 } accept");
+        let open = found();
+        for name in ["firewall", "mdns"] {
+            assert_eq!(one(&open, name)["level"], "ok", "{open}");
+        }
+        host.sh("ip link set eth0 down");
+        let alone = found();
+        assert_eq!(one(&alone, "interfaces")["level"], "warn", "{alone}");
+    });
 }
 
 fn usherd(site: &Site, more: &[&str]) -> (i32, Value) {

@@ -61,6 +61,12 @@ fn clones_find_each_other_and_one_is_told_to_stay() {
                 .await;
             });
             println!("{}", first.ask(&["status"]));
+            let doctor = first.admin(&["doctor"]).output().unwrap();
+            let said = String::from_utf8(doctor.stdout).unwrap();
+            assert!(
+                said.lines().any(|line| line.starts_with("FAIL  clones ")),
+                "{said}"
+            );
             // The wrong one ends; the other is told to stay, and holds what the clone may have lent.
             second.kill();
             first.ask(&["clone", "keep-this"]);
