@@ -11,10 +11,7 @@ use hyper::{
     server::conn::http1,
     service::{Service as _, service_fn},
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -140,8 +137,8 @@ async fn serve(stream: TcpStream, peer: SocketAddr, door: Door, place: Place) {
         }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(door.idle_ms.to_std())
+        // hyper's own limit would cut a silent connection off in the middle; ours below ends it.
+        .header_read_timeout(None)
         .max_buf_size(limits::HTTP_HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
@@ -156,8 +153,13 @@ async fn serve(stream: TcpStream, peer: SocketAddr, door: Door, place: Place) {
             }
             // The connection holds the sender; its own end shows above.
             _ = is_busy.changed() => {}
-            // hyper's own limit begins with a head's first byte. This one also ends who reads no answer.
-            () = tokio::time::sleep(door.idle_ms.to_std()), if !answering => return,
+            // Whoever is silent, sends half a head, or reads no answer.
+            () = tokio::time::sleep(door.idle_ms.to_std()), if !answering => {
+                // With TLS's goodbye: without it a client that keeps connections could not tell this end from an attack.
+                connection.as_mut().graceful_shutdown();
+                drop(tokio::time::timeout(limits::LINGER_MS.to_std(), &mut connection).await);
+                return;
+            }
         }
     }
 }
@@ -265,6 +267,20 @@ mod tests {
             stream.write_all(said.as_bytes()).await.unwrap();
             let answer = heard(&mut stream).await;
             assert!(!answer.contains("done"), "{answer}");
+        }
+    }
+
+    /// A client that keeps its connection for the next request must not take the end of it for a cut: rustls, like
+    /// OpenSSL, gives an error where TLS's own goodbye is missing.
+    #[tokio::test]
+    async fn a_connection_that_is_kept_for_nothing_ends_with_a_goodbye() {
+        for said in ["", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"] {
+            let mut stream = connected().await;
+            stream.write_all(said.as_bytes()).await.unwrap();
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).await.unwrap();
+            let answer = String::from_utf8(bytes).unwrap();
+            assert_eq!(answer.is_empty(), said.is_empty(), "{answer}");
         }
     }
 
