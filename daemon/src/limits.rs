@@ -144,8 +144,14 @@ pub const HTTP_LEASES_PER_PAGE: usize = 100;
 /// Leases that one search of the dashboard looks through.
 pub const HTTP_LEASES_SEARCHED_MAX: usize = 100_000;
 
-/// Pages of the dashboard that are kept fresh at once; a further one shows what was when it was opened.
+/// Leases that it puts into another order than theirs: they are all in memory for a moment.
+pub const HTTP_LEASES_SORTED_MAX: usize = 20_000;
+
+/// Pages of the dashboard that are kept fresh at once; further ones ask again every [`HTTP_CROWDED_MS`].
 pub const HTTP_VIEWERS_MAX: usize = 64;
+
+/// See [`HTTP_VIEWERS_MAX`].
+pub const HTTP_CROWDED_MS: DurationMs = DurationMs::seconds(15);
 
 /// Between two looks at the core for all of them together.
 pub const HTTP_NEWS_MS: DurationMs = DurationMs::seconds(1);

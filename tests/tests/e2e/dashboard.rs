@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::{Child, Stdio};
 
 use serde_json::Value;
 use usher_tests::station::told;
@@ -39,8 +40,46 @@ impl<'a> Browser<'a> {
         self.asked(path, &more)
     }
 
-    fn sign_in(&self, token: &str) -> Said {
+    pub(crate) fn sign_in(&self, token: &str) -> Said {
         self.post("/dashboard/sign-in", &format!("token={token}"))
+    }
+
+    /// What the news of a page begin with: a second of them.
+    fn news(&self) -> String {
+        let mut curl = self.served.curl("/dashboard/live");
+        curl.args(["--max-time", "1", "--cookie"]).arg(&self.jar);
+        String::from_utf8(curl.output().unwrap().stdout).unwrap()
+    }
+}
+
+/// As many pages as are kept fresh at once; they are closed with it.
+pub(crate) struct Crowd(Child);
+
+impl Crowd {
+    pub(crate) fn of(browser: &Browser<'_>) -> Self {
+        let address = format!("https://{}/dashboard/live", browser.served.daemon.address());
+        let mut curl = browser.served.curl("/dashboard/live");
+        curl.args(["--parallel", "--parallel-immediate", "--parallel-max", "64"]);
+        curl.arg("--cookie").arg(&browser.jar);
+        curl.args(std::iter::repeat_n(&address, 63));
+        let heard = browser.jar.with_extension("heard");
+        curl.args(["--no-buffer", "--include"])
+            .stdout(fs::File::create(&heard).unwrap())
+            .stderr(Stdio::null());
+        let crowd = Self(curl.spawn().unwrap());
+        // Nobody else looks meanwhile, or would have the place of one of them.
+        wait_for("as many pages as may be", || {
+            let heard = fs::read_to_string(&heard).unwrap();
+            heard.matches("HTTP/1.1 200").count() >= 64
+        });
+        crowd
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -259,7 +298,9 @@ fn news_come_by_themselves_and_end_with_the_session() {
     assert_eq!(browser.sign_in(&token).status, 303);
     let heard = served.station.home().join("heard");
     let mut curl = served.curl("/dashboard/live");
-    curl.arg("--no-buffer").arg("--cookie").arg(&browser.jar);
+    curl.args(["--no-buffer", "--include"])
+        .arg("--cookie")
+        .arg(&browser.jar);
     let mut curl = curl
         .stdout(fs::File::create(&heard).unwrap())
         .spawn()
@@ -271,6 +312,128 @@ fn news_come_by_themselves_and_end_with_the_session() {
     served.daemon.ask(&["token", "revoke", "desk"]);
     wait_for("the end", || heard().contains("event: end"));
     assert!(curl.wait().unwrap().success());
+}
+
+#[test]
+fn a3_a_page_too_many_is_told_so_and_fresh_all_the_same() {
+    let served = Served::new();
+    let token = served.token(&["--scope", "read", "--name", "desk"]);
+    let browser = Browser::new(&served, "desk");
+    assert_eq!(browser.sign_in(&token).status, 303);
+    let crowd = Crowd::of(&browser);
+    let news = browser.news();
+    let (told, rest) = news.split_once("\n\n").unwrap();
+    assert_eq!(told, "retry: 15000\nevent: crowded\ndata: 64");
+    assert!(rest.starts_with("event: news\ndata: {"), "{rest}");
+    // A page itself, and tools, are served as ever.
+    assert_eq!(browser.get("/dashboard").status, 200);
+    assert_eq!(served.get(&token, "/api/v1/status").status, 200);
+    drop(crowd);
+    wait_for("a place", || !browser.news().contains("crowded"));
+}
+
+#[test]
+fn who_waits_who_was_denied_and_why_is_said() {
+    let served = Served::without_license();
+    let feature = "solver:1,lease-default=1h,lease-max=1h";
+    served.license(&["--environment", "test", "--feature", feature]);
+    let token = served.token(&["--scope", "read", "--name", "desk"]);
+    let lease = served.token(&["--scope", "lease", "--feature", "acme/solver:5"]);
+    let mut body = obtain("01");
+    body["user"] = "anna-who-holds".into();
+    let granted = served.post(&lease, "/api/v1/leases", &body);
+    assert_eq!(granted.status, 201, "{}", granted.body);
+    let mut body = obtain("02");
+    body["user"] = "zoe-who-was-denied".into();
+    let denied = served.post(&lease, "/api/v1/leases", &body);
+    assert!(denied.status >= 400, "{}", denied.body);
+    let _waiter = Waiter::of(&served);
+    let browser = Browser::new(&served, "desk");
+    assert_eq!(browser.sign_in(&token).status, 303);
+    wait_for("somebody in the queue", || {
+        browser.get("/dashboard/queue").body.contains("1 of 1")
+    });
+    let queue = browser.get("/dashboard/queue").body;
+    assert!(
+        queue.contains("One waits.") && queue.contains("acme/solver"),
+        "{queue}"
+    );
+    // As the link beside a denial leads there, which is told a minute after it happened.
+    wait_for("the denial", || {
+        browser
+            .get("/dashboard/denials")
+            .body
+            .contains("zoe-who-was-denied")
+    });
+    let page = browser.get("/dashboard/denials").body;
+    let (_, link) = page.split_once("href=\"/dashboard/explain?").unwrap();
+    let link = link.split('"').next().unwrap().replace("&amp;", "&");
+    let why = browser.get(&format!("/dashboard/explain?{link}"));
+    assert_eq!(why.status, 200, "{}", why.body);
+    for word in [
+        "zoe-who-was-denied",
+        "no-seat",
+        "Who holds the seats",
+        "anna-who-holds",
+    ] {
+        assert!(why.body.contains(word), "{word}: {}", why.body);
+    }
+}
+
+/// A real `usher run` that waits for the seat.
+struct Waiter(Child);
+
+impl Waiter {
+    fn of(served: &Served) -> Self {
+        let trusted = served.station.home().join(".config/usher/trust.d");
+        fs::create_dir_all(&trusted).unwrap();
+        let key = served.acme.directory().join("acme.pub");
+        fs::copy(key, trusted.join("acme.pub")).unwrap();
+        let mut usher = served.station.command("usher");
+        usher.env("USHER_SERVER", served.daemon.address().to_string());
+        usher.env("USHER_TEST", "1");
+        usher.args(["run", "--wait", "10m", "acme/solver", "--", "true"]);
+        usher
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Self(usher.spawn().unwrap())
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn leases_come_in_the_order_that_was_asked_for() {
+    let served = Served::new();
+    let token = served.token(&["--scope", "read", "--name", "desk"]);
+    let lease = served.token(&["--scope", "lease", "--feature", "acme/solver:2"]);
+    for (nonce, user) in [("01", "zoe"), ("02", "Anna")] {
+        let mut body = obtain(nonce);
+        body["user"] = user.into();
+        let granted = served.post(&lease, "/api/v1/leases", &body);
+        assert_eq!(granted.status, 201, "{}", granted.body);
+    }
+    let browser = Browser::new(&served, "desk");
+    assert_eq!(browser.sign_in(&token).status, 303);
+    let is_anna_first = |path: &str| {
+        let page = browser.get(path).body;
+        let at = |user: &str| page.find(&format!("<bdi>{user}</bdi>")).unwrap();
+        at("Anna") < at("zoe")
+    };
+    assert!(!is_anna_first("/dashboard/leases"));
+    assert!(is_anna_first("/dashboard/leases?sort=user"));
+    assert!(!is_anna_first("/dashboard/leases?sort=user-down"));
+    assert!(is_anna_first("/dashboard/leases?sort=since-down&page=1"));
+    let page = browser.get("/dashboard/leases?sort=user&user=n").body;
+    assert!(page.contains("aria-sort=\"ascending\""), "{page}");
+    assert!(page.contains("user=n&amp;sort=user-down\""), "{page}");
+    assert_eq!(browser.get("/dashboard/leases?sort=secret").status, 400);
 }
 
 pub(crate) const PAGES: [&str; 7] = [

@@ -11,7 +11,7 @@ use usher_tests::station::Station;
 
 use crate::admin_ground::wait_for;
 use crate::browser::{Browser, ENTER, TAB, is_absent};
-use crate::dashboard::PAGES;
+use crate::dashboard::{self, Crowd, PAGES};
 use crate::http_ground::Served;
 
 #[test]
@@ -19,13 +19,14 @@ fn the_dashboard_in_a_real_browser() {
     if is_absent() {
         return;
     }
-    let served = lent();
+    let mut served = lent();
     let base = format!("https://{}", served.daemon.address());
     let browser = Browser::open(&served.station);
     browser.scheme("light");
     signs_in(&served, &browser, &base);
     let run = a_checkout_shows_without_a_reload(&served, &browser);
     ten_thousand_leases_are_a_page_at_a_time(&browser, &base);
+    leases_are_sorted_by_keyboard_alone(&browser, &base);
     a_lease_is_evicted_by_keyboard_alone(&served, &browser, &base);
     drop(run);
     usage_is_drawn(&browser, &base);
@@ -36,6 +37,7 @@ fn the_dashboard_in_a_real_browser() {
     browser.tab_to("it.textContent === 'Sign out'");
     browser.press(ENTER);
     browser.wait("the form", "location.pathname === '/dashboard/sign-in'");
+    what_is_not_fresh_says_so(&mut served, &browser, &base);
 }
 
 /// Ten thousand of ten thousand and ten seats, in memory: no test of disks.
@@ -123,6 +125,68 @@ fn ten_thousand_leases_are_a_page_at_a_time(browser: &Browser, base: &str) {
     assert_eq!(browser.told(rows), "1");
     browser.go(&format!("{base}/dashboard/leases?user=CROWD-3&host=ws007"));
     assert_eq!(browser.told(rows), "1");
+}
+
+fn leases_are_sorted_by_keyboard_alone(browser: &Browser, base: &str) {
+    browser.go(&format!("{base}/dashboard/leases"));
+    let first = "document.querySelector('tbody td[data-label=Host] bdi').textContent";
+    for (order, host) in [
+        ("ascending", "ws000.example.com"),
+        ("descending", "ws624.example.com"),
+    ] {
+        browser.tab_to("it.className === 'order' && it.textContent === 'Host'");
+        browser.press(ENTER);
+        browser.wait(
+            order,
+            &format!("document.querySelector('[aria-sort={order}]')"),
+        );
+        let found = browser.told(first);
+        // The one lease of a real workstation may come before or after all of them.
+        let second = browser.told(&first.replace("tbody", "tbody tr:nth-child(2)"));
+        assert!(
+            found == host || second == host,
+            "{order}: {found}, {second}"
+        );
+    }
+    let count = LEASES + 1;
+    let summary = browser.told("document.querySelector('main').textContent");
+    assert!(
+        summary.contains(&format!("1 to 100 of {count} leases.")),
+        "{summary}"
+    );
+    // On a phone there are no headings; the form has the same.
+    browser.go(&format!("{base}/dashboard/leases"));
+    browser.tab_to("it.id === 'sort'");
+    browser.press("u");
+    browser.tab_to("it.textContent === 'Search'");
+    browser.press(ENTER);
+    browser.wait("sorted", "document.querySelector('[aria-sort=ascending]')");
+}
+
+/// One page too many, a daemon that is gone, and one that knows nobody any more.
+fn what_is_not_fresh_says_so(served: &mut Served, browser: &Browser, base: &str) {
+    let token = served.token(&["--scope", "read", "--name", "wall"]);
+    let wall = dashboard::Browser::new(served, "wall");
+    assert_eq!(wall.sign_in(&token).status, 303);
+    browser.go(base);
+    browser.wait("the field", "document.activeElement.id === 'token'");
+    browser.press(&token);
+    browser.press(ENTER);
+    browser.wait("the pools", "location.pathname === '/dashboard'");
+    browser.go("about:blank");
+    let crowd = Crowd::of(&wall);
+    browser.go(base);
+    let is_told = |id: &str| format!("document.getElementById('{id}')?.hidden === false");
+    browser.wait("too many", &is_told("crowded"));
+    assert_eq!(browser.told(&is_told("lost")), "false");
+    browser.picture("pools-crowded");
+    drop(crowd);
+    browser.wait("a place", "document.getElementById('crowded').hidden");
+    served.daemon.kill();
+    browser.wait("nobody there", &is_told("lost"));
+    browser.picture("pools-lost");
+    served.daemon.start_again();
+    browser.wait("the form", "location.pathname === '/dashboard/sign-in'");
 }
 
 fn a_lease_is_evicted_by_keyboard_alone(served: &Served, browser: &Browser, base: &str) {

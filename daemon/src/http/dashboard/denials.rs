@@ -31,7 +31,7 @@ pub(super) async fn page(
     Extension(token): Extension<Token>,
 ) -> Result<Page, Problem> {
     let frame = Frame::gather(&shared, token).await?;
-    let glimpse = frame.glimpse(&shared);
+    let mark = frame.mark(&shared, "denials");
     let denials = shared.admin.core.meter().last_denials().into_iter();
     let denials: Vec<_> = denials
         .map(|it| (it.at, DenialReport::of(it, &frame.licenses)))
@@ -44,7 +44,7 @@ pub(super) async fn page(
                 count => { "The last " (count) " since usherd started, newest first; each is told a minute after it happened." }
             }
             " "
-            a.newer data-mark="denials" data-seen=(glimpse.mark("denials")) href=(PATH) { "Show newer ones" }
+            a.newer data-mark="denials" data-seen=(mark) href=(PATH) { "Show newer ones" }
         }
         @if !denials.is_empty() {
             section.card { table.cards {

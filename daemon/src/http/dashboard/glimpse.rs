@@ -30,6 +30,11 @@ pub(super) struct Glimpse {
     pub(super) marks: BTreeMap<&'static str, String>,
 }
 
+/// What a page that lists this begins with.
+pub(super) fn mark(status: &StatusReport, counts: &Reading, name: &str) -> String {
+    marks(status, counts).remove(name).unwrap_or_default()
+}
+
 /// A pool's key.
 pub(super) fn key(index: usize) -> String {
     format!("p{index}")
@@ -55,11 +60,6 @@ impl Glimpse {
     /// The text of a key.
     pub(super) fn text(&self, key: &str) -> &str {
         self.texts.get(key).map_or("", String::as_str)
-    }
-
-    /// What a page that lists this begins with.
-    pub(super) fn mark(&self, name: &str) -> &str {
-        self.marks.get(name).map_or("", String::as_str)
     }
 
     fn whole(&mut self, status: &StatusReport, licenses: &[LicenseReport]) {

@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::{
-    glimpse::Glimpse,
+    order::{self, Column, Order},
     page::{Frame, Page},
     problem::Problem,
     words,
@@ -32,6 +32,8 @@ pub(super) struct Search {
     user: String,
     /// A part of the host's or display's name.
     host: String,
+    /// In which order.
+    sort: Order,
     /// From 1.
     page: usize,
     /// A lease that was just evicted.
@@ -57,9 +59,10 @@ pub(super) async fn page(
 ) -> Result<Page, Problem> {
     let Query(search) = search?;
     let frame = Frame::gather(&shared, token).await?;
-    let glimpse = frame.glimpse(&shared);
-    let found = find(&shared, &frame, &search).await?;
-    let content = content(&frame, &glimpse, &search, &found);
+    let mark = frame.mark(&shared, "leases");
+    let mut found = find(&shared, &frame, &search).await?;
+    found.cut(&search);
+    let content = content(&frame, &mark, &search, &found);
     Ok(frame.page("Leases", PATH, &content))
 }
 
@@ -85,11 +88,14 @@ async fn find(shared: &Shared, frame: &Frame, search: &Search) -> Result<Found, 
         if is_last {
             return Ok(found);
         }
-        if search.is_of_all() && found.count > search.first() + limits::HTTP_LEASES_PER_PAGE {
+        if search.sort.is_usual()
+            && search.is_of_all()
+            && found.count > search.first() + limits::HTTP_LEASES_PER_PAGE
+        {
             found.count = frame.status.leases.max(found.count);
             return Ok(found);
         }
-        if seen >= limits::HTTP_LEASES_SEARCHED_MAX {
+        if seen >= search.searched_max() {
             found.is_cut = true;
             return Ok(found);
         }
@@ -98,12 +104,31 @@ async fn find(shared: &Shared, frame: &Frame, search: &Search) -> Result<Found, 
 
 impl Found {
     fn take(&mut self, piece: Vec<LeaseReport>, search: &Search) {
-        let first = search.first();
-        for lease in piece.into_iter().filter(|it| search.fits(it)) {
-            if self.count >= first && self.rows.len() < limits::HTTP_LEASES_PER_PAGE {
-                self.rows.push(lease);
+        let fitting = piece.into_iter().filter(|it| search.fits(it));
+        if search.sort.is_usual() {
+            let first = search.first();
+            for lease in fitting {
+                if self.count >= first && self.rows.len() < limits::HTTP_LEASES_PER_PAGE {
+                    self.rows.push(lease);
+                }
+                self.count += 1;
             }
-            self.count += 1;
+            return;
+        }
+        let before = self.rows.len();
+        self.rows.extend(fitting);
+        self.count += self.rows.len() - before;
+        search.sort.sort(&mut self.rows);
+        // What comes after the page is on it no more, whatever comes.
+        let end = search.first().saturating_add(limits::HTTP_LEASES_PER_PAGE);
+        self.rows.truncate(end);
+    }
+
+    /// Leaves the rows of the page.
+    fn cut(&mut self, search: &Search) {
+        if !search.sort.is_usual() {
+            let first = search.first().min(self.rows.len());
+            self.rows.drain(..first);
         }
     }
 }
@@ -126,17 +151,30 @@ impl Search {
             && (has(&lease.host, host) || has(display, host))
     }
 
+    fn searched_max(&self) -> usize {
+        if self.sort.is_usual() {
+            limits::HTTP_LEASES_SEARCHED_MAX
+        } else {
+            limits::HTTP_LEASES_SORTED_MAX
+        }
+    }
+
     /// The first row of the page, from 0.
     fn first(&self) -> usize {
         (self.page.max(1) - 1).saturating_mul(limits::HTTP_LEASES_PER_PAGE)
     }
 
     fn path(&self, page: usize) -> String {
+        self.path_in(page, self.sort)
+    }
+
+    fn path_in(&self, page: usize, sort: Order) -> String {
         let mut path = format!("{PATH}?page={page}");
         for (name, value) in [
             ("&feature=", &self.feature),
             ("&user=", &self.user),
             ("&host=", &self.host),
+            ("&sort=", &sort.word()),
         ] {
             if !value.is_empty() {
                 path.extend([name, &words::encoded(value)]);
@@ -146,7 +184,7 @@ impl Search {
     }
 }
 
-fn content(frame: &Frame, glimpse: &Glimpse, search: &Search, found: &Found) -> Markup {
+fn content(frame: &Frame, mark: &str, search: &Search, found: &Found) -> Markup {
     html! {
         h1 { "Leases" }
         @if !search.evicted.is_empty() {
@@ -158,10 +196,10 @@ fn content(frame: &Frame, glimpse: &Glimpse, search: &Search, found: &Found) -> 
         (form(frame, search))
         p.faint {
             (summary(search, found)) " "
-            a.newer data-mark="leases" data-seen=(glimpse.mark("leases")) href=(search.path(search.page.max(1))) { "Show newer ones" }
+            a.newer data-mark="leases" data-seen=(mark) href=(search.path(search.page.max(1))) { "Show newer ones" }
         }
         @if !found.rows.is_empty() {
-            section.card { (table(frame, &found.rows)) }
+            section.card { (table(frame, search, &found.rows)) }
             (pages(search, found.count))
         }
     }
@@ -195,6 +233,14 @@ fn form(frame: &Frame, search: &Search) -> Markup {
                 label for="host" { "Host or display" }
                 input #host name="host" type="search" value=(words::shown(&search.host)) maxlength="128" autocapitalize="none" spellcheck="false";
             }
+            div {
+                label for="sort" { "Order" }
+                select #sort name="sort" {
+                    @for (order, name) in order::all() {
+                        option value=(order.word()) selected[order == search.sort] { (name) }
+                    }
+                }
+            }
             button type="submit" { "Search" }
             @if !search.is_of_all() { a href=(PATH) { "Show all" } }
         }
@@ -213,31 +259,41 @@ fn summary(search: &Search, found: &Found) -> String {
         _ => format!("{first} to {last} of "),
     };
     let cut = if found.is_cut {
-        let searched = limits::HTTP_LEASES_SEARCHED_MAX;
+        let searched = search.searched_max();
         format!(" among the first {searched} leases; usherd leases lists all")
     } else {
         String::new()
     };
     let word = if count == 1 { "lease" } else { "leases" };
-    format!("{shown}{count} {word}{cut}, in the order in which they were granted.")
+    let order = if search.sort.is_usual() {
+        ", in the order in which they were granted"
+    } else {
+        ""
+    };
+    format!("{shown}{count} {word}{cut}{order}.")
 }
 
-fn table(frame: &Frame, rows: &[LeaseReport]) -> Markup {
+fn table(frame: &Frame, search: &Search, rows: &[LeaseReport]) -> Markup {
     let may_evict = frame.may_evict();
     html! {
         table.cards {
             caption.hidden { "Leases: who holds what, since when, on which host" }
             thead { tr {
-                th scope="col" { "User" }
-                th scope="col" { "Host" }
-                th scope="col" { "Feature" }
-                th.number scope="col" { "Seats" }
-                th scope="col" { "Since" }
-                th scope="col" { "Free in" }
+                @for column in Column::ALL { (heading(column, search)) }
                 th scope="col" { "Note" }
                 @if may_evict { th scope="col" { span.hidden { "Action" } } }
             } }
             tbody { @for lease in rows { (row(lease, may_evict)) } }
+        }
+    }
+}
+
+/// Leads to the same leases in its order, and from there the other way round.
+fn heading(column: Column, search: &Search) -> Markup {
+    let path = search.path_in(1, search.sort.next(column));
+    html! {
+        th.number[column == Column::Seats] scope="col" aria-sort=[search.sort.of(column)] {
+            a.order href=(path) { (column.heading()) }
         }
     }
 }
@@ -314,6 +370,38 @@ mod tests {
         assert_eq!(found.count, 10_000);
         assert_eq!(found.rows.len(), limits::HTTP_LEASES_PER_PAGE);
         assert!(summary(&search, &found).starts_with("201 to 300 of 10000 leases"));
+    }
+
+    #[test]
+    fn a_page_in_another_order_is_cut_out_of_all() {
+        let of_host = |number: u32| LeaseReport {
+            host: format!("ws{number:05}"),
+            ..lease_report(1)
+        };
+        let search = Search {
+            page: 2,
+            sort: serde_json::from_value("host".into()).unwrap(),
+            ..Search::default()
+        };
+        let mut found = Found::default();
+        // The last come first, a piece at a time.
+        for piece in (0..10).rev() {
+            found.take(
+                (0..1000).map(|it| of_host(piece * 1000 + it)).collect(),
+                &search,
+            );
+            assert!(found.rows.len() <= 2 * limits::HTTP_LEASES_PER_PAGE);
+        }
+        found.cut(&search);
+        assert_eq!(found.count, 10_000);
+        let hosts: Vec<_> = found.rows.iter().map(|it| it.host.as_str()).collect();
+        assert_eq!(
+            (hosts.len(), hosts[0], hosts[99]),
+            (100, "ws00100", "ws00199")
+        );
+        assert!(search.path(3).ends_with("&sort=host"));
+        let said = summary(&search, &found);
+        assert_eq!(said, "101 to 200 of 10000 leases.");
     }
 
     #[test]

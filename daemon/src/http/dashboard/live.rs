@@ -1,7 +1,8 @@
 //! News for pages that are looked at: one glimpse a second for all of them together, and none while nobody looks.
 //!
 //! A viewer gets the newest glimpse when it has read the one before; what it missed meanwhile costs nothing. One that
-//! reads nothing is let go with its connection. Bounded in number.
+//! reads nothing is let go with its connection. Bounded in number: further ones are told the newest glimpse there is, and
+//! to ask again after a while.
 
 use std::{
     convert::Infallible,
@@ -14,14 +15,14 @@ use axum::{
     Extension,
     body::{Body, Bytes},
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
 use hyper::body::Frame as BodyFrame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use usher_client::clock::Clock;
 
-use super::{gate, glimpse::Glimpse, problem::Problem};
+use super::{gate, glimpse::Glimpse};
 use crate::{
     http::{api, connection::Alive, server::Shared},
     limits,
@@ -50,11 +51,10 @@ pub(super) async fn stream(
     State(shared): State<Arc<Shared>>,
     alive: Option<Extension<Alive>>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Response {
     let live = &shared.dashboard.live;
     let Ok(place) = Arc::clone(&live.places).try_acquire_owned() else {
-        let why = "As many look at this dashboard as may at once.";
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why));
+        return of_events(Body::from(crowded(live.news.borrow().as_deref())));
     };
     let secret = gate::cookie(&headers, &shared.dashboard.cookie);
     let viewer = Viewer {
@@ -65,14 +65,27 @@ pub(super) async fn stream(
     };
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(viewer.tell(sender));
-    let body = Body::new(Events {
+    of_events(Body::new(Events {
         events: receiver,
         alive: alive.map(|Extension(alive)| alive),
-    });
+    }))
+}
+
+fn of_events(body: Body) -> Response {
     let mut response = body.into_response();
     let kind = HeaderValue::from_static("text/event-stream");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    Ok(response)
+    response
+}
+
+/// For a page too many: it is fresh now, and its browser comes again by itself.
+fn crowded(news: Option<&str>) -> String {
+    let (again, places) = (limits::HTTP_CROWDED_MS.0, limits::HTTP_VIEWERS_MAX);
+    let news = news.map(|it| format!("event: news\ndata: {it}\n\n"));
+    format!(
+        "retry: {again}\nevent: crowded\ndata: {places}\n\n{}",
+        news.unwrap_or_default()
+    )
 }
 
 impl Live {

@@ -15,6 +15,7 @@ mod history;
 mod leases;
 mod licenses;
 pub(super) mod live;
+mod order;
 mod page;
 mod pools;
 mod problem;

@@ -6,13 +6,18 @@ use axum::{
 };
 use maud::{DOCTYPE, Markup, html};
 
-use super::{ROOT, assets, glimpse::Glimpse, words::shown};
+use super::{
+    ROOT, assets,
+    glimpse::{self, Glimpse},
+    words::shown,
+};
 use crate::{
     admin::{
         glance,
         protocol::{LicenseReport, StatusReport},
     },
     http::{api, failure::Failure, server::Shared},
+    limits,
     tokens::{Scope, Token},
 };
 
@@ -54,6 +59,11 @@ impl Frame {
         Glimpse::of(&self.status, &self.licenses, &counts)
     }
 
+    /// What this page's list is known by, as in the news: another one there says that the page is old.
+    pub(super) fn mark(&self, shared: &Shared, name: &str) -> String {
+        glimpse::mark(&self.status, &shared.admin.core.meter().read(), name)
+    }
+
     /// Whether who is signed in may take leases back.
     pub(super) fn may_evict(&self) -> bool {
         self.token.scope.includes(Scope::Operate)
@@ -80,7 +90,10 @@ impl Frame {
                     }
                 }
             }
-            main #main tabindex="-1" { (content) }
+            main #main tabindex="-1" {
+                (freshness())
+                (content)
+            }
         };
         document(&format!("{title} – {name}"), true, &body)
     }
@@ -93,6 +106,19 @@ impl Frame {
                 span.dot aria-hidden="true" {}
                 span data-live="verdict" role="status" { (shown(&verdict)) }
             }
+        }
+    }
+}
+
+/// What a script shows when figures are not as fresh as they look.
+fn freshness() -> Markup {
+    html! {
+        p.notice.warn #crowded role="status" hidden {
+            (limits::HTTP_VIEWERS_MAX) " pages are looked at already, as many as are kept fresh at once. This one is renewed every "
+            (limits::HTTP_CROWDED_MS) " until another is closed."
+        }
+        p.notice.bad #lost role="status" hidden {
+            "usherd does not answer: the figures are of when it last did. The page goes on by itself when it is back."
         }
     }
 }

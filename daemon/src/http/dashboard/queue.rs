@@ -6,7 +6,6 @@ use axum::{Extension, extract::State};
 use maud::{Markup, html};
 
 use super::{
-    glimpse::Glimpse,
     page::{Frame, Page},
     problem::Problem,
     words,
@@ -23,7 +22,7 @@ pub(super) async fn page(
     Extension(token): Extension<Token>,
 ) -> Result<Page, Problem> {
     let frame = Frame::gather(&shared, token).await?;
-    let glimpse = frame.glimpse(&shared);
+    let mark = frame.mark(&shared, "queue");
     let waiters = match shared
         .admin
         .answer(&api::actor(&frame.token), Ask::Queue)
@@ -32,10 +31,10 @@ pub(super) async fn page(
         Answer::Queue(waiters) => waiters,
         other => return Err(Failure::of_answer(other).into()),
     };
-    Ok(frame.page("Queue", PATH, &content(&waiters, &glimpse)))
+    Ok(frame.page("Queue", PATH, &content(&waiters, &mark)))
 }
 
-fn content(waiters: &[WaiterReport], glimpse: &Glimpse) -> Markup {
+fn content(waiters: &[WaiterReport], mark: &str) -> Markup {
     html! {
         h1 { "Queue" }
         p.faint {
@@ -46,7 +45,7 @@ fn content(waiters: &[WaiterReport], glimpse: &Glimpse) -> Markup {
                 count => { (count) " wait." }
             }
             " "
-            a.newer data-mark="queue" data-seen=(glimpse.mark("queue")) href=(PATH) { "Show newer ones" }
+            a.newer data-mark="queue" data-seen=(mark) href=(PATH) { "Show newer ones" }
         }
         @if !waiters.is_empty() {
             section.card { table.cards {

@@ -50,13 +50,27 @@
 
   let source = null;
   let again = 0;
+  let crowded = false; // one page too many: the server ends the stream, and the browser asks again after a while
+
+  function tell(id, is_so) {
+    const notice = document.getElementById(id);
+    if (notice) notice.hidden = !is_so;
+  }
+
+  function lost(is_so) {
+    document.body.classList.toggle("stale", is_so);
+    tell("lost", is_so);
+  }
 
   function open() {
     clearTimeout(again);
     if (source || document.hidden || !document.getElementById("state")) return;
     source = new EventSource("/dashboard/live");
+    source.addEventListener("open", () => (crowded = false));
+    source.addEventListener("crowded", () => (crowded = true));
     source.addEventListener("news", (event) => {
-      document.body.classList.remove("stale");
+      lost(false);
+      tell("crowded", crowded);
       show(JSON.parse(event.data));
     });
     source.addEventListener("end", () => {
@@ -64,12 +78,25 @@
       location.assign("/dashboard/sign-in");
     });
     source.onerror = () => {
-      document.body.classList.add("stale");
+      const was = crowded;
+      crowded = false;
+      if (was && source && source.readyState === EventSource.CONNECTING) return;
+      lost(true);
       if (source && source.readyState === EventSource.CLOSED) {
         close();
         again = setTimeout(open, 15000);
+        signedIn();
       }
     };
+  }
+
+  // A restart of usherd signs everybody out; a stream is not told where to, so it is asked once more.
+  function signedIn() {
+    const stop = new AbortController();
+    fetch("/dashboard/live", { redirect: "manual", signal: stop.signal })
+      .then((answer) => answer.type === "opaqueredirect" && location.assign("/dashboard/sign-in"))
+      .catch(() => {}) // nobody there: then the page waits
+      .finally(() => stop.abort());
   }
 
   function close() {
