@@ -74,6 +74,27 @@ fn a_real_prometheus_scrapes_with_the_files_as_they_are_shipped() {
     wait_for("rules that were evaluated", || {
         rules().iter().all(|rule| rule["health"] == "ok")
     });
+    // Each graph of the Grafana dashboard has figures; a denial is told of once there was one.
+    for query in graphs() {
+        let has_figures = || {
+            let said = ask(&query).unwrap();
+            assert_eq!(said["status"], "success", "{query}: {said}");
+            query.contains("denials") || !said["data"]["result"].as_array().unwrap().is_empty()
+        };
+        wait_for(&query, has_figures);
+    }
+}
+
+/// What Grafana asks for them, for the one feature there is.
+fn graphs() -> Vec<String> {
+    let dashboard = fs::read_to_string(contrib("grafana/usher.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.filter_map(|it| it["targets"].as_array()).flatten();
+    let queries = targets.map(|it| it["expr"].as_str().unwrap().replace("$feature", ".*"));
+    let queries: Vec<_> = queries.collect();
+    assert!(queries.len() > 20, "{queries:?}");
+    queries
 }
 
 /// As shipped, but for where things are and how often it looks.
