@@ -17,3 +17,4 @@ pub mod peer;
 pub mod proof;
 pub mod shim;
 pub mod station;
+pub mod steps;

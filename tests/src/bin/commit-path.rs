@@ -8,9 +8,7 @@
     reason = "a step that cannot be prepared must stop"
 )]
 
-use std::cell::RefCell;
 use std::net::Ipv4Addr;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use usher_engine::api::{AdminAsk, Answer, Caller, ClientAsk, ConnectionId, Settings};
@@ -18,8 +16,9 @@ use usher_instructions::counted::count;
 use usher_instructions::samples::{self, Dice};
 use usher_protocol::ids::{LifeId, Nonce, PublicKey, Token};
 use usher_protocol::time::{BootMs, Now, WallMs};
-use usher_protocol::wire::{Checkout, Environment, Link, Release};
-use usherd::core::{Beginning, Pending, Question, Waiting, Works};
+use usher_protocol::wire::{Checkout, Environment};
+use usher_tests::steps::{self, Kept};
+use usherd::core::{Beginning, Question, Works};
 use usherd::journal::{SledJournal, SledOptions};
 
 fn main() {
@@ -66,7 +65,13 @@ impl Desk {
             license,
             root_confirmed,
         };
-        desk.commit(|answers| vec![Question::Admin("root(0)".to_owned(), install, answers)]);
+        desk.commit(|answers| {
+            vec![Question::Admin(
+                "root(0)".to_owned(),
+                install,
+                answers.clone(),
+            )]
+        });
         let lasting: Vec<_> = (0..LASTING).map(|client| desk.wants(client)).collect();
         let asks = lasting.into_iter();
         let asks = asks.map(|(caller, it)| (caller, ClientAsk::Checkout(it)));
@@ -108,16 +113,8 @@ impl Desk {
         })
     }
 
-    /// As the core's thread does it: all inputs, one durable step, then the answers (A2).
-    fn commit(&mut self, questions: impl FnOnce(Kept) -> Vec<Question<Kept>>) -> Vec<Answer> {
-        let mut pending = Pending::default();
-        let answers = Kept::default();
-        for question in questions(answers.clone()) {
-            self.works.take(NOW, question, &mut pending).unwrap();
-        }
-        self.works.commit(&pending).unwrap();
-        pending.release();
-        answers.0.take()
+    fn commit(&mut self, questions: impl FnOnce(&Kept) -> Vec<Question<Kept>>) -> Vec<Answer> {
+        steps::step(&mut self.works, || NOW, questions)
     }
 
     fn wants(&mut self, client: usize) -> (Caller, Checkout) {
@@ -145,29 +142,8 @@ impl Desk {
         &mut self,
         ((caller, checkout), answer): (&(Caller, Checkout), &Answer),
     ) -> (Caller, ClientAsk) {
-        let Answer::Promised(promise) = answer else {
-            panic!("no lease: {answer:?}");
-        };
-        let link = Link {
-            previous: checkout.token,
-            next: Token(self.dice.bytes()),
-        };
-        let release = Release {
-            lease: promise.lease.id,
-            nonce: checkout.nonce,
-            link,
-        };
-        (*caller, ClientAsk::Release(release))
-    }
-}
-
-/// Keeps the answers of a step, in their order.
-#[derive(Clone, Default)]
-struct Kept(Rc<RefCell<Vec<Answer>>>);
-
-impl Waiting for Kept {
-    fn release(self, answer: Answer) {
-        self.0.borrow_mut().push(answer);
+        let next = Token(self.dice.bytes());
+        (*caller, steps::release_of(checkout, answer, next))
     }
 }
 

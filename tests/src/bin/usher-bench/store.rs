@@ -2,18 +2,17 @@
 //! every grant and release durable and in the usage log, without a network and without the signature over an answer,
 //! which no store keeps. Decides how many leases there are and whose; must not write to a store in any other way.
 
-use std::cell::RefCell;
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::json;
 use usher_client::clock::Clock;
 use usher_engine::api::{Answer, Caller, ClientAsk, ConnectionId, Settings};
 use usher_protocol::documents::vendor::VendorKey;
-use usher_protocol::ids::{Fingerprint, LeaseId, Nonce, PublicKey, Token};
-use usher_protocol::wire::{Checkout, Environment, Holder, Link, Release};
-use usherd::core::{Beginning, Pending, Question, Waiting, Works};
+use usher_protocol::ids::{Fingerprint, Nonce, PublicKey, Token};
+use usher_protocol::wire::{Checkout, Environment, Holder};
+use usher_tests::steps;
+use usherd::core::{Beginning, Question, Works};
 use usherd::journal::{SledJournal, SledOptions, StorePaths};
 use usherd::limits::BATCH_INPUTS_MAX;
 use usherd::site::{self, SiteKey};
@@ -50,7 +49,7 @@ pub(crate) fn fill(fill: &Fill) {
         let next = done + fill.cycles.div_ceil(REPORTS);
         while done < next {
             let held = loader.grant(BATCH_INPUTS_MAX);
-            loader.release(held);
+            loader.release(&held);
             done += BATCH_INPUTS_MAX;
         }
         let paths = StorePaths::new(&fill.state);
@@ -81,13 +80,8 @@ struct Loader {
     caller: Option<Caller>,
 }
 
-/// A lease that was granted, and what its holder must know to give it back.
-struct Lent {
-    caller: Caller,
-    lease: LeaseId,
-    nonce: Nonce,
-    token: Token,
-}
+/// Who asked for what, and what came of it.
+type Lent = ((Caller, Checkout), Answer);
 
 impl Loader {
     fn open(fill: &Fill) -> Self {
@@ -142,34 +136,16 @@ impl Loader {
             .cloned()
             .map(|(caller, checkout)| (caller, ClientAsk::Checkout(checkout)));
         let answers = self.commit(asks.collect());
-        asked
-            .into_iter()
-            .zip(answers)
-            .map(|((caller, checkout), answer)| match answer {
-                Answer::Promised(promise) => Lent {
-                    caller,
-                    lease: promise.lease.id,
-                    nonce: checkout.nonce,
-                    token: checkout.token,
-                },
-                other => panic!("no lease: {other:?}"),
-            })
-            .collect()
+        let refused = answers.iter().find(|it| !matches!(it, Answer::Promised(_)));
+        assert!(refused.is_none(), "no lease: {refused:?}");
+        asked.into_iter().zip(answers).collect()
     }
 
     /// One batch of releases.
-    fn release(&mut self, held: Vec<Lent>) {
-        let asks = held.into_iter().map(|lent| {
-            let link = Link {
-                previous: lent.token,
-                next: Token(self.draw()),
-            };
-            let release = Release {
-                lease: lent.lease,
-                nonce: lent.nonce,
-                link,
-            };
-            (lent.caller, ClientAsk::Release(release))
+    fn release(&mut self, held: &[Lent]) {
+        let asks = held.iter().map(|((caller, checkout), answer)| {
+            let next = Token(self.draw());
+            (*caller, steps::release_of(checkout, answer, next))
         });
         let asks = asks.collect();
         for answer in self.commit(asks) {
@@ -177,22 +153,14 @@ impl Loader {
         }
     }
 
-    /// As the core's thread does it: all inputs, one durable step, then the answers (A2).
     fn commit(&mut self, asks: Vec<(Caller, ClientAsk)>) -> Vec<Answer> {
-        let mut pending = Pending::default();
-        let answers = Rc::new(RefCell::new(Vec::with_capacity(asks.len())));
-        for (caller, ask) in asks {
-            let question = Question::Client(caller, ask, Kept(Rc::clone(&answers)));
-            self.works
-                .take(self.clock.now(), question, &mut pending)
-                .unwrap();
-        }
-        self.works
-            .tick_when_due(self.clock.now(), &mut pending)
-            .unwrap();
-        self.works.commit(&pending).unwrap();
-        pending.release();
-        answers.take()
+        let now = || self.clock.now();
+        steps::step(&mut self.works, now, |answers| {
+            let questions = asks
+                .into_iter()
+                .map(|(caller, ask)| Question::Client(caller, ask, answers.clone()));
+            questions.collect()
+        })
     }
 
     fn checkout(&mut self) -> (Caller, Checkout) {
@@ -236,15 +204,6 @@ fn caller(number: usize, root: Fingerprint) -> Caller {
         root,
         address: std::net::Ipv4Addr::LOCALHOST.into(),
         connection: ConnectionId(number as u64),
-    }
-}
-
-/// Keeps the answers of a batch, in their order.
-struct Kept(Rc<RefCell<Vec<Answer>>>);
-
-impl Waiting for Kept {
-    fn release(self, answer: Answer) {
-        self.0.borrow_mut().push(answer);
     }
 }
 
