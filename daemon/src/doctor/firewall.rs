@@ -50,8 +50,8 @@ fn judge_firewalld(ports: &str, service: Option<&str>, port: u16) -> Check {
 }
 
 fn of_ufw(port: u16) -> Option<Check> {
-    // Not verbose it tells a rule by the name of its application, without the port.
-    judge_ufw(&run("ufw", &["status", "verbose"])?, port)
+    // Said in more words it would name the ports of an application, but needs a `sysctl`, which not every machine has.
+    judge_ufw(&run("ufw", &["status"])?, port)
 }
 
 fn judge_ufw(status: &str, port: u16) -> Option<Check> {
@@ -59,10 +59,10 @@ fn judge_ufw(status: &str, port: u16) -> Option<Check> {
         return None;
     }
     let names = |line: &str| {
-        let mut words = line.split_whitespace();
-        let rule = words.next().unwrap_or_default();
+        let rule = line.split("  ").next().unwrap_or_default();
+        let is_by_name = port == PORT_DEFAULT && rule == "Usher";
         let is_it = rule == port.to_string() || rule == format!("{port}/udp");
-        is_it && line.contains(" ALLOW")
+        (is_it || is_by_name) && line.contains(" ALLOW")
     };
     Some(if status.lines().any(names) {
         Check::ok("firewall", format!("ufw lets UDP {port} in"))
@@ -137,8 +137,15 @@ mod tests {
         assert_eq!(level(&open), Some(Level::Ok));
         let denied = format!("{active}27443/udp                  DENY        Anywhere\n");
         assert_eq!(level(&denied), Some(Level::Warn));
-        let by_name = format!("{active}27443/udp (Usher)          ALLOW IN    Anywhere\n");
+        // As the package's definition is told of; the other one in it is not enough.
+        let by_name = format!("{active}Usher                      ALLOW       Anywhere\n");
         assert_eq!(level(&by_name), Some(Level::Ok));
+        let other = format!("{active}Usher mDNS                 ALLOW       Anywhere\n");
+        assert_eq!(level(&other), Some(Level::Warn));
+        assert_eq!(
+            judge_ufw(&by_name, 27_444).map(|it| it.level),
+            Some(Level::Warn)
+        );
     }
 
     #[test]

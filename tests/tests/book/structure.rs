@@ -84,6 +84,7 @@ fn every_page_with_commands_is_walked() {
 #[test]
 fn what_is_not_run_is_counted() {
     let mut counts = BTreeMap::new();
+    let mut elsewhere = 0;
     let pages = book().into_iter().map(|it| format!("docs/{it}"));
     for path in pages.chain(["README.md".to_owned()]) {
         let page = page::read(&fs::read_to_string(root().join(&path)).unwrap());
@@ -95,8 +96,13 @@ fn what_is_not_run_is_counted() {
                 reason,
             } = deed
             {
-                count += 1;
                 assert!(reason.len() > 12, "{path}:{line}: why is it not run?");
+                if let Some(by) = reason.strip_prefix("typed by ") {
+                    is_typed_by(by, &path);
+                    elsewhere += 1;
+                    continue;
+                }
+                count += 1;
                 println!("{path}:{line}: not run, {reason}: {command}");
             }
         }
@@ -109,6 +115,19 @@ fn what_is_not_run_is_counted() {
         .map(|(path, count)| ((*path).to_owned(), *count))
         .collect();
     assert_eq!(counts, wanted);
+    assert_eq!(elsewhere, TYPED_ELSEWHERE);
+}
+
+/// Another test reads the page for its commands, and so names it.
+fn is_typed_by(script: &str, path: &str) {
+    let script = script.split(' ').next().unwrap();
+    let text = match script {
+        "tests/systemd/run" => "tests/systemd/inside",
+        other => other,
+    };
+    let text = fs::read_to_string(root().join(text)).unwrap();
+    let name = path.strip_prefix("docs/").unwrap();
+    assert!(text.contains(name), "{script} does not type {path}");
 }
 
 #[test]
@@ -245,15 +264,14 @@ fn anchor(heading: &str) -> String {
 
 const README_LINES_MAX: usize = 80;
 
+/// Commands that need a booted machine or a built bundle, and have one in another test.
+const TYPED_ELSEWHERE: usize = 17;
+
 const NOT_RUN: &[(&str, usize)] = &[
     ("README.md", 2),
     ("docs/existing-tools.md", 2),
     ("docs/how-to/containers.md", 1),
-    ("docs/how-to/move.md", 1),
-    ("docs/how-to/upgrade.md", 1),
-    ("docs/install.md", 12),
-    ("docs/logs.md", 4),
-    ("docs/tutorials/administrator.md", 2),
+    ("docs/install.md", 3),
     ("docs/tutorials/air-gap.md", 6),
     ("docs/tutorials/vendor.md", 1),
 ];
