@@ -285,7 +285,10 @@ fn finish(
     } else {
         base.log
     };
-    let waiting = old.filter(|old| old.meta.logged == base.log && !is_whole);
+    // Some of what the store still kept for the log may be in it already.
+    let old_waits = old.filter(|old| old.meta.logged == base.log && !is_whole);
+    let waiting = old_waits.into_iter().flat_map(|old| &old.outbox);
+    let waiting = waiting.filter(|it| it.number > furthest.number).cloned();
     let plan = Plan {
         meta: Meta {
             epoch,
@@ -297,7 +300,7 @@ fn finish(
         },
         state: base.state,
         new_log: !is_whole,
-        waiting: waiting.map(|old| old.outbox.clone()).unwrap_or_default(),
+        waiting: waiting.collect(),
         findings,
     };
     rebuild::put_in_place(paths, plan, options)

@@ -311,3 +311,30 @@ fn s6_a_log_that_lost_more_than_was_retired_is_set_aside() {
             .any(|it| it.contains("no entry tells"))
     );
 }
+
+/// After a crash the store still keeps for the log what is in the log already.
+#[test]
+fn s6_entries_that_are_in_the_log_already_do_not_join_the_new_one_again() {
+    let (alive, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut life = Life::begin(alive.path());
+    life.grants(1..=5);
+    copy_tree(alive.path(), state.path());
+    drop(life);
+    let paths = StorePaths::new(state.path());
+    let log = paths.usage.join("usage-00000000000000000001.log");
+    let mut bytes = fs::read(&log).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&log, bytes).unwrap();
+
+    let options = SledOptions::default();
+    let rebuilt = repair(state.path(), None, 0, Some(&mut played), &options).unwrap();
+    assert!(rebuilt.replaced_log.is_some(), "{rebuilt:?}");
+    let proof = log_head(state.path(), &Format::current()).unwrap();
+    let found = verify(&paths.usage, Some(proof)).unwrap();
+    assert_eq!((found.first_number, found.head.number), (5, 5));
+    let mut life = Life::begin(state.path());
+    life.grants(6..=6);
+    life.journal.resign().unwrap();
+    drop(life);
+    assert_eq!(load_all(state.path()).unwrap().len(), 6);
+}

@@ -1,8 +1,9 @@
 //! The administrator at work meanwhile: real commands, each written down before it runs and when it has succeeded.
 //! A command that fails leaves open whether it was done. Must not wait for the daemon.
 
+use std::fs;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -94,10 +95,11 @@ impl Desk {
             let turn = turns.lock().unwrap_or_else(PoisonError::into_inner);
             match self.dice.below(100) {
                 0..10 => self.install(),
-                10..40 => self.suspend_or_resume(),
-                40..70 => self.evict(),
-                70..90 => self.accept(),
-                _ => self.remove(),
+                10..37 => self.suspend_or_resume(),
+                37..64 => self.evict(),
+                64..82 => self.accept(),
+                82..90 => self.remove(),
+                _ => self.retire(),
             }
             drop(turn);
             thread::sleep(Duration::from_millis(self.dice.below(REST_MS)));
@@ -194,6 +196,28 @@ impl Desk {
         }
     }
 
+    /// All that is not written to any more leaves the usage log; every second command is killed amid it (S2).
+    fn retire(&mut self) {
+        let to = retired(&self.station);
+        let before = ["usage", "retire", "--before", FUTURE, "--to"];
+        let mut command = self.command(&before);
+        command.arg(&to);
+        let count = || fs::read_dir(&to).map_or(0, Iterator::count);
+        let moved = count();
+        let mut retiring = command.spawn().unwrap();
+        let is_killed = self.dice.permille(500);
+        if is_killed {
+            thread::sleep(Duration::from_micros(self.dice.below(RETIRE_US)));
+            retiring.kill().unwrap();
+        }
+        let done = retiring.wait().unwrap().success();
+        self.book.note(|memory| {
+            memory.acts.retirements_killed += u64::from(is_killed && !done);
+            memory.acts.retirements += u64::from(count() > moved);
+            memory.acts.acknowledged += u64::from(done);
+        });
+    }
+
     fn name(&self, name: &str, fate: Fate) {
         self.book
             .note(|memory| memory.acts.accepted.insert(name.to_owned(), fate));
@@ -201,6 +225,10 @@ impl Desk {
 
     /// True when the command says that it was done.
     fn run(&self, arguments: &[&str]) -> bool {
+        self.command(arguments).status().unwrap().success()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.station.command("usherd");
         command
             .env("USHERD_STATE_DIR", &self.state)
@@ -208,10 +236,18 @@ impl Desk {
             .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        command.status().unwrap().success()
+        command
     }
 }
 
+/// Where the administrator at this station keeps what was retired from the usage log; only the oldest part is there.
+pub fn retired(station: &Station) -> PathBuf {
+    station.home().join("retired")
+}
+
 const REST_MS: u64 = 60;
+/// About as long as a retirement takes.
+const RETIRE_US: u64 = 120_000;
+const FUTURE: &str = "2099-01-01";
 /// Key numbers from here on are those of clients that only have names.
 const KEYS: u32 = 1000;

@@ -3,6 +3,8 @@
 //! Decides what may be unknown: what was asked and not answered, and what had run out. Asks through the real commands.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use usher_client::clock::Clock;
@@ -14,7 +16,7 @@ use usher_protocol::wire::{Attach, Link, Request};
 use super::memory::{Fate, Memory, Stage};
 use super::{POOLS, SPARE, key, marks, wanted, workstation};
 use crate::daemon::{Daemon, Vendor};
-use crate::station::Station;
+use crate::station::{Station, told};
 
 /// What must not be, in words; all empty is well.
 #[derive(Debug, Default)]
@@ -199,9 +201,11 @@ pub struct Place<'a> {
     pub daemon: &'a Daemon,
 }
 
-/// The usage log as far as it was read; it only grows.
-#[derive(Debug, Default)]
+/// The usage log as far as it was read; it only grows, wherever its parts are.
+#[derive(Debug)]
 pub struct Log {
+    /// Where the administrator keeps what was retired.
+    retired: PathBuf,
     read: u64,
     /// How often each lease was granted, and how often it ended.
     granted: BTreeMap<String, u32>,
@@ -209,6 +213,16 @@ pub struct Log {
 }
 
 impl Log {
+    /// Nothing was read yet; `retired` may not be there.
+    pub fn new(retired: PathBuf) -> Self {
+        Self {
+            retired,
+            read: 0,
+            granted: BTreeMap::new(),
+            ended: BTreeMap::new(),
+        }
+    }
+
     /// Proves its chain, reads on, and holds it to the memory.
     pub fn look(&mut self, daemon: &Daemon, memory: &Memory, findings: &mut Findings) {
         let proved = daemon.admin(&["usage", "verify"]).output().unwrap();
@@ -243,7 +257,11 @@ impl Log {
 
     fn read_on(&mut self, daemon: &Daemon) {
         let from = (self.read + 1).to_string();
-        let text = daemon.ask(&["usage", "export", "--json", "--from", &from]);
+        let mut export = daemon.admin(&["usage", "export", "--json", "--from", &from]);
+        // The daemon's own part is proved by now, and as long as what it has told.
+        let whole = self.whole(&daemon.state_dir().join("usage"));
+        export.env("USHERD_STATE_DIR", whole.home());
+        let text = told(&export.output().unwrap(), "usage export");
         for line in text.lines() {
             let entry: Value = serde_json::from_str(line).unwrap();
             self.read = entry["number"].as_u64().unwrap();
@@ -256,6 +274,37 @@ impl Log {
             *counts.entry(lease).or_default() += 1;
         }
     }
+
+    /// A copy of all parts in one place: the daemon's own, and what was retired before it.
+    fn whole(&self, own: &Path) -> Station {
+        let state = Station::in_memory();
+        let usage = state.home().join("usage");
+        fs::create_dir(&usage).unwrap();
+        let mine = parts(own);
+        let mut all = parts(&self.retired);
+        // What was retired since this daemon's disk was copied is in both.
+        all.retain(|it| {
+            mine.first()
+                .is_none_or(|first| it.file_name() < first.file_name())
+        });
+        for part in all.iter().chain(&mine) {
+            fs::copy(part, usage.join(part.file_name().unwrap())).unwrap();
+        }
+        state
+    }
+}
+
+/// The files of a log or a part of one, in order.
+fn parts(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let is_part = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.starts_with("usage-") && name.ends_with(".log")
+    };
+    let mut parts: Vec<_> = paths.filter(is_part).collect();
+    parts.sort();
+    parts
 }
 
 fn contradicts(fate: Fate, is_so: bool) -> bool {

@@ -101,6 +101,10 @@ pub struct Acts {
     pub suspended: Fate,
     /// Client keys that are accepted, by name.
     pub accepted: BTreeMap<String, Fate>,
+    /// How often files of the usage log were moved away (S2).
+    pub retirements: u64,
+    /// Of such commands, those that were killed before they said so.
+    pub retirements_killed: u64,
     /// Acts that were acknowledged.
     pub acknowledged: u64,
 }

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use usher_client::clock::Clock;
-use usher_tests::crowd::administrator::{Administrator, install_first};
+use usher_tests::crowd::administrator::{Administrator, install_first, retired};
 use usher_tests::crowd::audit::{Findings, Log};
 use usher_tests::crowd::{self, Crowd};
 use usher_tests::daemon::{Daemon, Vendor};
@@ -29,6 +29,10 @@ fn kill_nine_under_load_loses_nothing_acknowledged_and_lends_nothing_twice() {
     assert!(total.bad.is_empty(), "{:#?}", total.bad);
     assert_eq!(total.failures, 0);
     assert!(total.in_start * 10 >= total.kills * 3, "{total:?}");
+    assert!(
+        total.retirements > 0 && total.retirements_killed > 0,
+        "{total:?}"
+    );
 }
 
 /// A daemon, those who use it, and what came of it.
@@ -54,6 +58,8 @@ struct Total {
     leases: u64,
     looked_for: u64,
     acts: u64,
+    retirements: u64,
+    retirements_killed: u64,
     lost: u64,
     other: u64,
     doubles: u64,
@@ -84,7 +90,7 @@ impl Site {
             daemon,
             crowd,
             administrator,
-            log: Log::default(),
+            log: Log::new(retired(&station)),
             findings: Findings::default(),
             start_ms: FIRST_START_MS,
             total,
@@ -138,6 +144,8 @@ impl Site {
         self.total.leases = memory.leases().count() as u64;
         self.total.looked_for = self.findings.looked_for;
         self.total.acts = memory.acts.acknowledged;
+        self.total.retirements = memory.acts.retirements;
+        self.total.retirements_killed = memory.acts.retirements_killed;
         self.total.doubles = doubles.len() as u64;
         self.total.lost = self.findings.lost_leases.len() as u64;
         self.total.bad = [self.findings.told(), doubles, memory.faults].concat();
@@ -178,6 +186,8 @@ impl Total {
         self.leases += site.leases;
         self.looked_for += site.looked_for;
         self.acts += site.acts;
+        self.retirements += site.retirements;
+        self.retirements_killed += site.retirements_killed;
         self.lost += site.lost;
         self.other += site.other;
         self.doubles += site.doubles;
@@ -185,7 +195,7 @@ impl Total {
         self.bad.extend(site.bad);
     }
 
-    fn figures(&self, rounds: u64) -> [(&'static str, u64); 10] {
+    fn figures(&self, rounds: u64) -> [(&'static str, u64); 12] {
         [
             ("rounds", rounds),
             ("kills", self.kills),
@@ -197,6 +207,8 @@ impl Total {
             ),
             ("acknowledged leases lost", self.lost),
             ("acknowledged acts of the administrator", self.acts),
+            ("retirements from the usage log", self.retirements),
+            ("commands killed amid a retirement", self.retirements_killed),
             ("other findings", self.other),
             ("double uses", self.doubles),
             ("start-up failures", self.failures),

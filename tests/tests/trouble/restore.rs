@@ -1,9 +1,11 @@
-//! `usherd backup`, `restore` and `repair` drilled under load, with borrows: whatever is left of a site, its holders come
-//! back to what they hold, and no seat is believed to be held twice (S6, L10, L12).
+//! `usherd backup`, `restore` and `repair` drilled under load, with borrows, and after the oldest part of the usage log was
+//! retired: whatever is left of a site, its holders come back to what they hold, and no seat is believed to be held twice
+//! (S2, S6, L10, L12).
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -44,6 +46,8 @@ enum Left {
 #[derive(Default)]
 struct Drilled {
     left: Option<Left>,
+    /// The log began elsewhere by then.
+    retired: bool,
     acknowledged: u64,
     borrows: u64,
     /// Of an acknowledged lease whose right runs, and that was not taken back.
@@ -73,6 +77,10 @@ fn l12_a_hundred_restores_under_load_lend_no_seat_twice() {
                 "of them with the whole usage log",
                 sum(|it| u64::from(it.left.is_some_and(Left::is_whole))),
             ),
+            (
+                "of them after a retirement from the usage log",
+                sum(|it| u64::from(it.retired)),
+            ),
             ("acknowledged leases", sum(|it| it.acknowledged)),
             ("of them borrows", sum(|it| it.borrows)),
             ("not renewed, as too many are out", sum(|it| it.crowded)),
@@ -90,12 +98,14 @@ fn l12_a_hundred_restores_under_load_lend_no_seat_twice() {
         .flat_map(|it| it.lost.iter().chain(&it.double).chain(&it.faults))
         .collect();
     assert!(faults.is_empty(), "{faults:#?}");
+    assert!((drills.len() as u64) < SHORT || drills.iter().any(|it| it.retired));
 }
 
 fn drill(ground: &Ground, seed: u64) -> Drilled {
     let mut dice = Dice::new(seed);
     let left = EVERYTHING[usize::try_from(seed % EVERYTHING.len() as u64).unwrap()];
     let newer = dice.permille(500);
+    let retires = dice.permille(500);
     let (state, book, runtime) = (ground.state(), Arc::<Book>::default(), peer::runtime());
     let mut daemon = ground.daemon(&state);
     daemon.start_again();
@@ -105,6 +115,8 @@ fn drill(ground: &Ground, seed: u64) -> Drilled {
         daemon,
         state,
         runtime: &runtime,
+        retires,
+        retired: false,
     };
     let desks = (1..=DESKS)
         .map(|number| Desk::new(number, ground.root, Arc::clone(&book), dice.roll()))
@@ -127,6 +139,7 @@ fn drill(ground: &Ground, seed: u64) -> Drilled {
     let named = |faults: Vec<String>| faults.into_iter().map(about).collect();
     Drilled {
         left: Some(left),
+        retired: site.retired,
         acknowledged: book.acknowledged(),
         borrows: book.borrowed().len() as u64,
         lost: named(lost),
@@ -143,6 +156,9 @@ struct Site<'a> {
     daemon: Daemon,
     state: State,
     runtime: &'a Runtime,
+    /// The oldest part of the usage log is moved away meanwhile.
+    retires: bool,
+    retired: bool,
 }
 
 impl Site<'_> {
@@ -168,14 +184,21 @@ impl Site<'_> {
             if newer {
                 daemon.install(&self.ground.newer);
             }
+            for _ in 0..if self.retires { 2 } else { 0 } {
+                said(&self.retirement(daemon).output().unwrap());
+            }
         });
+        self.end(left, dice);
         self.lose(left, dice);
         let words = self.rebuild(left, &backup);
         let _ = fs::remove_file(backup);
         if left.is_whole() != words.contains("nothing was lost") {
             faults.push(words.clone());
         }
-        self.daemon.start_again();
+        if let Err(problem) = self.daemon.try_start() {
+            let listed: Vec<_> = files(&self.state.0.join("usage"), "").collect();
+            panic!("{left:?}: {words}\n{problem}\n{listed:#?}");
+        }
         if newer && left.has_log() && left != Left::LogCut && self.serial() != 2 {
             faults.push(format!("the newer license is not back: {words}"));
         }
@@ -246,12 +269,33 @@ impl Site<'_> {
         (self.runtime.block_on(coming.join_all()), ())
     }
 
-    fn lose(&mut self, left: Left, dice: &mut Dice) {
+    /// Whatever is not in use leaves the log.
+    fn retirement(&self, daemon: &Daemon) -> Command {
+        let mut verb = daemon.admin(&["usage", "retire", "--before", "2099-01-01", "--to"]);
+        verb.arg(self.backup_name().with_extension("retired"));
+        verb
+    }
+
+    /// The daemon ends, amid a retirement if there is one.
+    fn end(&mut self, left: Left, dice: &mut Dice) {
+        let retiring = self.retires.then(|| {
+            let mut verb = self.retirement(&self.daemon);
+            let verb = verb.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+            thread::sleep(Duration::from_micros(dice.below(RETIRE_US)));
+            verb.unwrap()
+        });
         if left == Left::All {
             assert!(self.daemon.terminate().success());
         } else {
             self.daemon.kill();
         }
+        if let Some(mut retiring) = retiring {
+            retiring.wait().unwrap();
+            self.retired = bases(&self.state.0.join("usage")).next().is_some();
+        }
+    }
+
+    fn lose(&mut self, left: Left, dice: &mut Dice) {
         let (store, usage) = (self.state.0.join("store"), self.state.0.join("usage"));
         match left {
             Left::All | Left::AllAfterKill => {}
@@ -288,7 +332,17 @@ impl Site<'_> {
         let backup = backup.to_str().unwrap();
         match left {
             Left::BrokenStore => self.daemon.ask(&["repair", "--yes", "--backup", backup]),
-            _ => self.daemon.ask(&["restore", "--yes", backup]),
+            _ => {
+                let mut restore = self.daemon.admin(&["restore", "--yes", backup]);
+                let words = said(&restore.output().unwrap());
+                if !words.contains("use the log's base instead") {
+                    return words;
+                }
+                // As it says: what the backup lacks was moved away, and is in the base.
+                let base = bases(&self.state.0.join("usage")).max().unwrap();
+                self.daemon
+                    .ask(&["restore", "--yes", base.to_str().unwrap()])
+            }
         }
     }
 
@@ -331,13 +385,21 @@ impl Left {
 }
 
 fn segments(usage: &Path) -> Vec<PathBuf> {
-    let mut segments: Vec<_> = fs::read_dir(usage)
-        .unwrap()
-        .flatten()
-        .map(|it| it.path())
-        .collect();
+    let mut segments: Vec<_> = files(usage, "usage-").collect();
     segments.sort();
     segments
+}
+
+fn bases(usage: &Path) -> impl Iterator<Item = PathBuf> {
+    files(usage, "base-")
+}
+
+fn files(usage: &Path, prefix: &str) -> impl Iterator<Item = PathBuf> {
+    let paths = fs::read_dir(usage).unwrap().flatten().map(|it| it.path());
+    paths.filter(move |path| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.starts_with(prefix)
+    })
 }
 
 const EVERYTHING: &[Left] = &[
@@ -354,3 +416,5 @@ const AT_ONCE: usize = 6;
 const DESKS: u8 = 4;
 const OPERATIONS: u32 = 12;
 const HOLD_ROUNDS_MAX: u32 = 400;
+/// About as long as a retirement takes.
+const RETIRE_US: u64 = 60_000;

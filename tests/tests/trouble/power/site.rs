@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use usher_tests::crowd::administrator::{Administrator, install_first};
+use usher_tests::crowd::administrator::{Administrator, install_first, retired};
 use usher_tests::crowd::audit::{Findings, Log, Place};
 use usher_tests::crowd::memory::Memory;
 use usher_tests::crowd::{self, Crowd};
@@ -42,6 +42,7 @@ pub(super) struct Total {
     leases: u64,
     looked_for: u64,
     acts: u64,
+    retirements: u64,
     lost: u64,
     doubles: u64,
     other: u64,
@@ -159,6 +160,7 @@ impl<'a> Site<'a> {
         total.leases = memory.leases().count() as u64;
         total.looked_for = self.findings.looked_for;
         total.acts = memory.acts.acknowledged;
+        total.retirements = memory.acts.retirements;
         total.doubles = doubles.len() as u64;
         total.lost = self.findings.lost_leases.len() as u64;
         total.bad = [self.findings.told(), doubles, faults].concat();
@@ -197,7 +199,7 @@ impl<'a> Site<'a> {
         }
         let mut findings = Findings::default();
         findings.look(&daemon, memory);
-        Log::default().look(&daemon, memory, &mut findings);
+        Log::new(retired(&self.station)).look(&daemon, memory, &mut findings);
         let place = Place {
             station: &station,
             vendor: self.vendor,
@@ -242,6 +244,7 @@ impl Total {
         self.leases += site.leases;
         self.looked_for += site.looked_for;
         self.acts += site.acts;
+        self.retirements += site.retirements;
         self.lost += site.lost;
         self.doubles += site.doubles;
         self.other += site.other;
@@ -249,7 +252,7 @@ impl Total {
         self.bad.extend(site.bad);
     }
 
-    pub(super) fn figures(&self, rounds: u64) -> [(&'static str, u64); 12] {
+    pub(super) fn figures(&self, rounds: u64) -> [(&'static str, u64); 13] {
         [
             ("rounds", rounds),
             ("cuts on ext4", self.ext4),
@@ -263,6 +266,7 @@ impl Total {
             ),
             ("acknowledged leases lost", self.lost),
             ("acknowledged acts of the administrator", self.acts),
+            ("retirements from the usage log", self.retirements),
             ("other findings", self.other),
             ("double uses", self.doubles),
             ("start-up failures", self.failures),
