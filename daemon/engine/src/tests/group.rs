@@ -403,3 +403,32 @@ fn l7_where_more_is_borrowed_than_there_is_no_process_is_extended_or_let_in() {
     world.renew(10, &on_line, 1, link(1, 2)).unwrap();
     world.checkout(11, 2).unwrap();
 }
+
+/// Every seat is borrowed, and one more is out on line: that one goes. A process on line in a share that is borrowed
+/// takes nothing from anybody, and stays.
+#[test]
+fn l7_where_no_more_is_borrowed_than_there_is_a_borrowed_share_goes_on() {
+    let lendable = |seats, serial| {
+        let mut solver = feature("solver", Some(seats));
+        solver.grouping = Grouping::Host;
+        solver.borrow_ms_max = DurationMs::days(7);
+        signed(&license("acme-1", serial, vec![solver]))
+    };
+    let mut world = World::new();
+    world.install(&lendable(2, 1)).unwrap();
+    let mut checkout = wants(9);
+    checkout.length_ms = Some(DurationMs::days(1));
+    let wall = world.now.wall;
+    let borrow = ClientAsk::Borrow(usher_protocol::wire::Borrow { checkout, wall });
+    let lent = world.client(10, borrow);
+    assert!(matches!(lent, Answer::Promised(_)), "{lent:?}");
+    let shares = world.checkout(10, 1).unwrap().lease;
+    let newest = world.checkout(11, 2).unwrap().lease;
+    assert_eq!(world.seats_out(), 2);
+    world.install(&lendable(1, 2)).unwrap();
+    refused(
+        world.renew(11, &newest, 2, link(2, 3)),
+        RefusalCode::Overcommitted,
+    );
+    world.renew(10, &shares, 1, link(1, 2)).unwrap();
+}

@@ -240,3 +240,33 @@ fn a4_a_lower_maximum_takes_nothing_from_who_shares_what_is_out() {
     world.checkout_with(10, two(2)).unwrap();
     assert_eq!(world.seats_out(), 2);
 }
+
+/// What is over makes room under a maximum; what runs is not taken back with it.
+#[test]
+fn a4_a_lease_that_runs_stays_while_one_that_is_over_makes_room() {
+    let mut world = World::with_seats(200);
+    let maximum = vec![rule(1, &["user:ann"], at_most(2, Per::User))];
+    world
+        .set_policy(Policy {
+            maximum,
+            ..policy()
+        })
+        .unwrap();
+    for client in 0..100 {
+        world.checkout(client, client).unwrap();
+    }
+    world.pass(1);
+    world
+        .checkout_with(150, wants_as("ann", "ws1", 150))
+        .unwrap();
+    world.pass(R);
+    let runs = world
+        .checkout_with(151, wants_as("ann", "ws2", 151))
+        .unwrap();
+    world.pass(G);
+    // Others are over before hers and are taken back first, a few at a time.
+    world
+        .checkout_with(152, wants_as("ann", "ws3", 152))
+        .unwrap();
+    world.renew(151, &runs.lease, 151, link(151, 153)).unwrap();
+}
