@@ -47,6 +47,8 @@ figures! {
     borrows => "borrows granted",
     /// Of those, brought back before their end, as the daemon heard.
     borrows_returned => "borrows returned early",
+    /// Seats at home that were written off, as an administrator heard.
+    write_offs => "borrows written off",
     /// Promises of the second license of a feature.
     of_second_license => "promises of a second license",
     /// Licenses that ended while somebody held a seat of them.
@@ -85,6 +87,8 @@ figures! {
     admin_asks => "administrators' acts",
     /// Old copies of the server's machine that were started in its place.
     mixups => "old machines started by mistake",
+    /// Of those, where two licenses were installed.
+    mixups_of_two => "of them beside two licenses",
     /// Servers not believed because their epoch went back.
     epochs_refused => "epochs refused",
     /// Times that believers were counted.

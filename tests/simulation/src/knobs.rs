@@ -86,8 +86,7 @@ pub struct FaultKnobs {
     pub admin: Option<DurationMs>,
     /// A backup is taken, and sometimes an old one is restored.
     pub restore: Option<DurationMs>,
-    /// A snapshot of the server's machine is taken, or started by mistake. Only with one license: marks are
-    /// kept for each.
+    /// A snapshot of the server's machine is taken, or started by mistake.
     pub mixup: Option<DurationMs>,
 }
 
@@ -176,7 +175,8 @@ impl Knobs {
                 expires: dice.permille(400).then(|| draw_end(dice, lease)),
                 ..self.terms.clone()
             });
-        } else if dice.permille(400) {
+        }
+        if dice.permille(350) {
             self.faults.mixup = Some(times(lease, 5 + dice.below(200), 10));
         }
     }
@@ -189,6 +189,7 @@ impl Knobs {
         let longest = DurationMs(lease.0 * (2 + dice.below(9)));
         self.terms.borrow_ms_max = longest.clamp(DurationMs::hours(1), DurationMs::days(10));
         self.terms.early_return = dice.permille(500);
+        self.terms.write_off = u32::try_from(dice.below(3)).unwrap_or(0);
         self.work.home = Some(times(lease, 1 + dice.below(15), 10));
         self.terms.seats += 1 + u32::try_from(dice.below(2)).unwrap_or(0);
     }

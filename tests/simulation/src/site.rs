@@ -36,6 +36,8 @@ pub struct Terms {
     pub borrow_ms_max: DurationMs,
     /// A borrow that comes back early is lent anew at once (L10).
     pub early_return: bool,
+    /// Seats at home that may be written off (L10).
+    pub write_off: u32,
     /// Seats of the second feature, if it is in there.
     pub seats_second: Option<u32>,
     /// First moment after its validity, if it ends.
@@ -55,6 +57,7 @@ impl Default for Terms {
             grouping: Grouping::Process,
             borrow_ms_max: DurationMs::ZERO,
             early_return: false,
+            write_off: 0,
             seats_second: None,
             expires: None,
             environment: Environment::Live,
@@ -148,7 +151,7 @@ impl Terms {
         Feature {
             claimed_user: self.grouping == Grouping::User,
             early_return: self.early_return,
-            write_off: 0,
+            write_off: self.write_off,
             feature: FEATURE.parse().unwrap(),
             version: None,
             seats: Some(self.seats),

@@ -91,7 +91,6 @@ fn a_set_in_pieces_is_found() {
 #[test]
 fn l12_an_epoch_not_compared_is_found_in_random_worlds() {
     told(Planted::EpochIgnored, &|knobs| {
-        knobs.second = None;
         knobs.faults = FaultKnobs {
             mixup: Some(DurationMs(knobs.terms.lease_ms.0 / 2)),
             server_crash: knobs.faults.server_crash,

@@ -1,5 +1,6 @@
 //! Never more believers than seats (L): at no moment do clients that may use their seats believe in
-//! more of them than the license allowed when each lease was last extended.
+//! more of them than the license allowed when each lease was last extended. What is written off counts
+//! apart, and never exceeds what the license allows to be (L10).
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use usher_protocol::{
 };
 
 use super::Violation;
-use crate::world::World;
+use crate::world::{AtHome, Station, World, WrittenOff};
 
 /// Counts who believes.
 pub(crate) fn judge(world: &mut World) -> Result<(), Violation> {
@@ -24,7 +25,7 @@ pub(crate) fn judge(world: &mut World) -> Result<(), Violation> {
         let what = judge_pool(beliefs).err()?;
         Some(format!("of {} of {}: {what}", pool.1, pool.0))
     });
-    match wrong {
+    match wrong.or_else(|| judge_written_off(world)) {
         None => Ok(()),
         Some(what) => Err(Violation::new(world, "believers", what)),
     }
@@ -49,6 +50,30 @@ fn judge_pool(beliefs: &[Belief]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Where more are known to be written off than may be; what a restore has put back is not known.
+fn judge_written_off(world: &World) -> Option<String> {
+    let mut pools: BTreeMap<&Pool, BTreeMap<Share, u32>> = BTreeMap::new();
+    for station in world.stations.iter().filter(|it| !it.is_paused()) {
+        let wall = world.station_now(station.number).wall;
+        let sure = |it: &&AtHome| it.written_off == WrittenOff::Yes && !it.may_be_lost;
+        let at_home = station.at_home.iter().filter(|it| it.holds(wall));
+        for it in at_home.filter(sure) {
+            let seats = pools
+                .entry(&it.extended.pool)
+                .or_default()
+                .entry(share_at_home(station, it))
+                .or_default();
+            *seats = it.lease.seats.max(*seats);
+        }
+    }
+    let allowed = world.knobs.terms.write_off;
+    pools.iter().find_map(|(pool, shares)| {
+        let seats: u32 = shares.values().sum();
+        let what = || format!("{seats} seats of {} are written off, of {allowed}", pool.1);
+        (seats > allowed).then(what)
+    })
 }
 
 /// Of one license, one feature.
@@ -93,12 +118,12 @@ fn beliefs(world: &World) -> Vec<Belief> {
                 });
             }
         }
-        for it in station.at_home.iter().filter(|it| it.holds(now.wall)) {
+        let at_home = station.at_home.iter().filter(|it| it.holds(now.wall));
+        for it in at_home.filter(|it| it.written_off == WrittenOff::No) {
             let lease = &it.lease;
-            let one = Share::Home(lease.id);
             beliefs.push(Belief {
                 pool: it.extended.pool.clone(),
-                share: share(lease.grouping, station.key, &lease.holder, one),
+                share: share_at_home(station, it),
                 seats: lease.seats,
                 limit: it.extended.limit,
                 who: format!("{} at home with {}", station.number, lease.seats),
@@ -106,6 +131,16 @@ fn beliefs(world: &World) -> Vec<Belief> {
         }
     }
     beliefs
+}
+
+fn share_at_home(station: &Station, it: &AtHome) -> Share {
+    let lease = &it.lease;
+    share(
+        lease.grouping,
+        station.key,
+        &lease.holder,
+        Share::Home(lease.id),
+    )
 }
 
 fn share(grouping: Grouping, key: PublicKey, holder: &Holder, one: Share) -> Share {

@@ -52,6 +52,9 @@ impl World {
         if let Answer::Refused(refusal) = &answer {
             self.note(|| format!("an administrator is told {}", refusal.detail));
         }
+        if let Some(lease) = self.write_offs.remove(&ticket) {
+            self.answered_write_off(lease, &answer);
+        }
         self.watch.answers.insert(ticket, answer);
     }
 

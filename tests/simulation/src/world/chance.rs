@@ -238,7 +238,8 @@ impl World {
     }
 
     fn administer(&mut self) {
-        match self.dice.below(8) {
+        let writes_off = u64::from(self.knobs.terms.write_off > 0);
+        match self.dice.below(8 + 2 * writes_off) {
             0 | 1 => self.change_license(),
             2 | 3 => self.evict_somebody(),
             4 => {
@@ -256,7 +257,8 @@ impl World {
                 self.note(|| format!("a policy of {} rules", policy.rules()));
                 self.set_policy(policy);
             }
-            _ => self.mend(),
+            7 => self.mend(),
+            _ => self.write_off_somebody(),
         }
     }
 
@@ -395,7 +397,7 @@ impl World {
         self.copies.extend(copy);
     }
 
-    fn draw(&mut self, count: usize) -> usize {
+    pub(crate) fn draw(&mut self, count: usize) -> usize {
         usize::try_from(self.dice.below(count as u64)).unwrap_or(0)
     }
 

@@ -3,10 +3,10 @@
 //! nobody corrects is outside the guarantee (L14).
 
 use usher_client::connection::Expected;
-use usher_engine::api::Answer;
+use usher_engine::api::{AdminAsk, Answer};
 use usher_protocol::{
     documents::lease::Lease,
-    ids::Nonce,
+    ids::{LeaseId, Nonce},
     refusal::RefusalCode,
     time::{DurationMs, WallMs},
     wire::{Attach, Borrow, Checkout, Link, Release, Request},
@@ -26,6 +26,16 @@ pub(crate) struct AtHome {
     pub(crate) extended: Extended,
     /// The store was put back since.
     pub(crate) may_be_lost: bool,
+    pub(crate) written_off: WrittenOff,
+}
+
+/// Whether its seat may be lent to others while it is at home (L10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WrittenOff {
+    No,
+    /// Asked for, and not answered.
+    Maybe,
+    Yes,
 }
 
 /// What was asked for, the same in every repeat (L5).
@@ -187,7 +197,43 @@ impl World {
             nonce,
             extended,
             may_be_lost,
+            written_off: WrittenOff::No,
         });
+        self.watch.beliefs_changed = true;
+    }
+
+    /// An administrator gives up hope of a seat that somebody took home.
+    pub(crate) fn write_off_somebody(&mut self) {
+        let at_home = self.stations.iter().flat_map(|it| &it.at_home);
+        let counted = at_home.filter(|it| it.written_off == WrittenOff::No);
+        let leases: Vec<_> = counted.map(|it| it.lease.id).collect();
+        if leases.is_empty() {
+            return;
+        }
+        let lease = leases[self.draw(leases.len())];
+        self.note(|| format!("{lease} is written off"));
+        let reason = "lost on the way".to_owned();
+        let ticket = self.admin(AdminAsk::WriteOff { lease, reason });
+        self.write_offs.insert(ticket, lease);
+        self.set_written_off(lease, WrittenOff::Maybe);
+    }
+
+    pub(crate) fn answered_write_off(&mut self, lease: LeaseId, answer: &Answer) {
+        match answer {
+            Answer::Done => {
+                self.figures.write_offs += 1;
+                self.set_written_off(lease, WrittenOff::Yes);
+            }
+            Answer::Refused(_) => self.set_written_off(lease, WrittenOff::No),
+            _ => {}
+        }
+    }
+
+    fn set_written_off(&mut self, lease: LeaseId, written_off: WrittenOff) {
+        let mut at_home = self.stations.iter_mut().flat_map(|it| &mut it.at_home);
+        if let Some(it) = at_home.find(|it| it.lease.id == lease) {
+            it.written_off = written_off;
+        }
         self.watch.beliefs_changed = true;
     }
 

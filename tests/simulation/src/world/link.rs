@@ -129,9 +129,12 @@ impl World {
             epoch: authority.epoch,
             life: (self.planted != Some(Planted::LifeIgnored)).then_some(authority.life),
         };
+        if !self.knows_the_right_machine(station, &license, serial) {
+            return self.dial_failed(station, connection);
+        }
         let seen = self.stations[station].marks.get(&license).copied();
         match Mark::after(seen, shown) {
-            Ok(mark) => drop(self.stations[station].marks.insert(license, mark)),
+            Ok(mark) => drop(self.stations[station].marks.insert(license.clone(), mark)),
             Err(_) if self.planted == Some(Planted::EpochIgnored) => {}
             Err(seen) => {
                 self.figures.epochs_refused += 1;
@@ -148,8 +151,9 @@ impl World {
         let it = &mut self.stations[station];
         it.link = Link::Up(connection, authority.epoch);
         it.failures = 0;
-        let serial_max = it.seen.map_or(serial, |(before, _)| before.max(serial));
-        it.seen = Some((serial_max, authority.epoch));
+        let before = it.seen.get(&license);
+        let serial_max = before.map_or(serial, |(before, _)| serial.max(*before));
+        it.seen.insert(license, (serial_max, authority.epoch));
         let site = site::site();
         self.feed_all(station, &Input::Connected(site));
         self.ask_for_home_again(station);

@@ -4,7 +4,10 @@
 //! Workstations that have seen none later are not on the network meanwhile: that nobody can know better than
 //! they do is no fault of anybody's. Who is on it is decided by what welcomed it, not by its marks.
 
-use usher_protocol::time::{DurationMs, WallMs};
+use usher_protocol::{
+    names::LicenseId,
+    time::{DurationMs, WallMs},
+};
 
 use super::{Chance, Crash, Event, World};
 use crate::storage::Storage;
@@ -13,8 +16,6 @@ use crate::storage::Storage;
 pub(crate) struct Image {
     disk: Storage,
     wall: WallMs,
-    /// The newest license of then.
-    serial: u64,
 }
 
 /// The right machine, while it is off.
@@ -23,7 +24,6 @@ pub(crate) struct Mixup {
     wall_leads_ms: i64,
     /// Nothing up to this epoch comes from the right machine's last life.
     epoch_below: u64,
-    serial: u64,
 }
 
 impl World {
@@ -32,13 +32,27 @@ impl World {
         self.mixup.is_some()
     }
 
-    /// Whether the workstation is on the network with the machine that is running.
+    /// Whether the workstation may be on the network with the machine that is running.
     pub(crate) fn meets_the_machine(&self, station: usize) -> bool {
         let Some(mixup) = &self.mixup else {
             return true;
         };
-        let seen = self.stations[station].seen;
-        seen.is_some_and(|(serial, epoch)| serial >= mixup.serial && epoch.0 >= mixup.epoch_below)
+        let mut seen = self.stations[station].seen.values();
+        seen.any(|(_, epoch)| epoch.0 >= mixup.epoch_below)
+    }
+
+    /// Whether it can know better than that machine, which is endorsed by that issue of a license.
+    pub(crate) fn knows_the_right_machine(
+        &self,
+        station: usize,
+        license: &LicenseId,
+        serial: u64,
+    ) -> bool {
+        let Some(mixup) = &self.mixup else {
+            return true;
+        };
+        let seen = self.stations[station].seen.get(license);
+        seen.is_some_and(|(seen, epoch)| *seen >= serial && epoch.0 >= mixup.epoch_below)
     }
 
     /// Somebody takes a snapshot, or starts one by mistake.
@@ -52,7 +66,6 @@ impl World {
                 self.old_machine = Some(Image {
                     disk: self.image(),
                     wall: self.server_now().wall,
-                    serial: self.knobs.terms.serial,
                 });
             }
         }
@@ -77,6 +90,7 @@ impl World {
         let epoch_below = life.works.life().epoch.0;
         self.note(|| format!("an old copy of the server's machine is started for {length}"));
         self.figures.mixups += 1;
+        self.figures.mixups_of_two += u64::from(self.knobs.second.is_some());
         self.server.is_starting = true;
         self.end_life(Crash::Process);
         let now = self.now;
@@ -85,7 +99,6 @@ impl World {
             disk: std::mem::replace(&mut *disk, image.disk),
             wall_leads_ms: self.server.clock.wall_leads_ms(now),
             epoch_below,
-            serial: image.serial,
         });
         drop(disk);
         let wall = self.server_now().wall;

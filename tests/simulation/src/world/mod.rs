@@ -15,8 +15,9 @@ mod server;
 mod station;
 
 pub use admin::Ticket;
+pub(crate) use home::{AtHome, WrittenOff};
 pub use server::Crash;
-pub(crate) use station::Extended;
+pub(crate) use station::{Extended, Station};
 pub use station::{SeatId, Wish};
 
 use std::{
@@ -24,7 +25,10 @@ use std::{
     collections::{BTreeMap, BTreeSet, BinaryHeap},
 };
 
-use usher_protocol::time::{DurationMs, Now};
+use usher_protocol::{
+    ids::LeaseId,
+    time::{DurationMs, Now},
+};
 use usher_tests::proof::Dice;
 
 use crate::{
@@ -40,7 +44,6 @@ use chance::Chance;
 use mixup::{Image, Mixup};
 use network::{Connection, FromClient, FromServer};
 use server::{Server, Stage};
-use station::Station;
 
 /// One world.
 pub struct World {
@@ -63,6 +66,8 @@ pub struct World {
     scheduled: u64,
     /// Backups taken so far.
     pub(crate) copies: Vec<Copy>,
+    /// Leases that administrators asked to write off, by the question.
+    pub(crate) write_offs: BTreeMap<Ticket, LeaseId>,
     /// A snapshot of the server's machine, and the right machine while that one runs by mistake.
     pub(crate) old_machine: Option<Image>,
     pub(crate) mixup: Option<Mixup>,
@@ -146,6 +151,7 @@ impl World {
             queue: BinaryHeap::new(),
             scheduled: 0,
             copies: Vec::new(),
+            write_offs: BTreeMap::new(),
             old_machine: None,
             mixup: None,
             deaf: BTreeSet::new(),

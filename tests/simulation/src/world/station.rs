@@ -34,8 +34,8 @@ pub(crate) struct Station {
     pub(crate) clock: MachineClock,
     /// By license, as the client keeps them (L12).
     pub(crate) marks: BTreeMap<LicenseId, Mark>,
-    /// The highest serial, and the last epoch, that welcomed it, whatever its marks say.
-    pub(crate) seen: Option<(u64, Epoch)>,
+    /// By license the highest serial, and the last epoch, that welcomed it, whatever its marks say.
+    pub(crate) seen: BTreeMap<LicenseId, (u64, Epoch)>,
     pub(crate) link: Link,
     pub(crate) seats: BTreeMap<u64, Seat>,
     /// Taken home, as files that outlive the client's process (L10).
@@ -157,7 +157,7 @@ impl Station {
             key: site::station_key(number),
             clock,
             marks: BTreeMap::new(),
-            seen: None,
+            seen: BTreeMap::new(),
             link: Link::Down,
             seats: BTreeMap::new(),
             at_home: Vec::new(),
