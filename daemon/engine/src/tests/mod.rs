@@ -31,6 +31,7 @@ mod semantics_kept;
 mod several;
 mod size;
 mod trouble;
+mod trouble_beliefs;
 
 use std::{
     collections::BTreeMap,
