@@ -330,20 +330,18 @@ impl Site<'_> {
 
     fn rebuild(&self, left: Left, backup: &Path) -> String {
         let backup = backup.to_str().unwrap();
-        match left {
-            Left::BrokenStore => self.daemon.ask(&["repair", "--yes", "--backup", backup]),
-            _ => {
-                let mut restore = self.daemon.admin(&["restore", "--yes", backup]);
-                let words = said(&restore.output().unwrap());
-                if !words.contains("use the log's base instead") {
-                    return words;
-                }
-                // As it says: what the backup lacks was moved away, and is in the base.
-                let base = bases(&self.state.0.join("usage")).max().unwrap();
-                self.daemon
-                    .ask(&["restore", "--yes", base.to_str().unwrap()])
-            }
+        if left == Left::BrokenStore {
+            return self.daemon.ask(&["repair", "--yes", "--backup", backup]);
         }
+        let mut restore = self.daemon.admin(&["restore", "--yes", backup]);
+        let words = said(&restore.output().unwrap());
+        if !words.contains("use the log's base instead") {
+            return words;
+        }
+        // As it says: what the backup lacks was moved away, and is in the base.
+        let base = bases(&self.state.0.join("usage")).max().unwrap();
+        self.daemon
+            .ask(&["restore", "--yes", base.to_str().unwrap()])
     }
 
     fn backup_name(&self) -> PathBuf {
