@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
 use usher_tests::station::told;
 
 use crate::admin_ground::wait_for;
 use crate::http::obtain;
-use crate::http_ground::{Said, Served};
+use crate::http_ground::{Running, Said, Served};
 
 /// A browser with a cookie jar of its own, as far as curl is one.
 pub(crate) struct Browser<'a> {
@@ -53,34 +53,23 @@ impl<'a> Browser<'a> {
 }
 
 /// As many pages as are kept fresh at once; they are closed with it.
-pub(crate) struct Crowd(Child);
-
-impl Crowd {
-    pub(crate) fn of(browser: &Browser<'_>) -> Self {
-        let address = format!("https://{}/dashboard/live", browser.served.daemon.address());
-        let mut curl = browser.served.curl("/dashboard/live");
-        curl.args(["--parallel", "--parallel-immediate", "--parallel-max", "64"]);
-        curl.arg("--cookie").arg(&browser.jar);
-        curl.args(std::iter::repeat_n(&address, 63));
-        let heard = browser.jar.with_extension("heard");
-        curl.args(["--no-buffer", "--include"])
-            .stdout(fs::File::create(&heard).unwrap())
-            .stderr(Stdio::null());
-        let crowd = Self(curl.spawn().unwrap());
-        // Nobody else looks meanwhile, or would have the place of one of them.
-        wait_for("as many pages as may be", || {
-            let heard = fs::read_to_string(&heard).unwrap();
-            heard.matches("HTTP/1.1 200").count() >= 64
-        });
-        crowd
-    }
-}
-
-impl Drop for Crowd {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+pub(crate) fn crowd(browser: &Browser<'_>) -> Running {
+    let address = format!("https://{}/dashboard/live", browser.served.daemon.address());
+    let mut curl = browser.served.curl("/dashboard/live");
+    curl.args(["--parallel", "--parallel-immediate", "--parallel-max", "64"]);
+    curl.arg("--cookie").arg(&browser.jar);
+    curl.args(std::iter::repeat_n(&address, 63));
+    let heard = browser.jar.with_extension("heard");
+    curl.args(["--no-buffer", "--include"])
+        .stdout(fs::File::create(&heard).unwrap())
+        .stderr(Stdio::null());
+    let crowd = Running::of(&mut curl);
+    // Nobody else looks meanwhile, or would have the place of one of them.
+    wait_for("as many pages as may be", || {
+        let heard = fs::read_to_string(&heard).unwrap();
+        heard.matches("HTTP/1.1 200").count() >= 64
+    });
+    crowd
 }
 
 #[test]
@@ -320,7 +309,7 @@ fn a3_a_page_too_many_is_told_so_and_fresh_all_the_same() {
     let token = served.token(&["--scope", "read", "--name", "desk"]);
     let browser = Browser::new(&served, "desk");
     assert_eq!(browser.sign_in(&token).status, 303);
-    let crowd = Crowd::of(&browser);
+    let crowd = crowd(&browser);
     let news = browser.news();
     let (told, rest) = news.split_once("\n\n").unwrap();
     assert_eq!(told, "retry: 15000\nevent: crowded\ndata: 64");
@@ -347,7 +336,7 @@ fn who_waits_who_was_denied_and_why_is_said() {
     body["user"] = "zoe-who-was-denied".into();
     let denied = served.post(&lease, "/api/v1/leases", &body);
     assert!(denied.status >= 400, "{}", denied.body);
-    let _waiter = Waiter::of(&served);
+    let _waiter = served.usher_run(&["--wait", "10m", "acme/solver", "--", "true"]);
     let browser = Browser::new(&served, "desk");
     assert_eq!(browser.sign_in(&token).status, 303);
     wait_for("somebody in the queue", || {
@@ -377,34 +366,6 @@ fn who_waits_who_was_denied_and_why_is_said() {
         "anna-who-holds",
     ] {
         assert!(why.body.contains(word), "{word}: {}", why.body);
-    }
-}
-
-/// A real `usher run` that waits for the seat.
-struct Waiter(Child);
-
-impl Waiter {
-    fn of(served: &Served) -> Self {
-        let trusted = served.station.home().join(".config/usher/trust.d");
-        fs::create_dir_all(&trusted).unwrap();
-        let key = served.acme.directory().join("acme.pub");
-        fs::copy(key, trusted.join("acme.pub")).unwrap();
-        let mut usher = served.station.command("usher");
-        usher.env("USHER_SERVER", served.daemon.address().to_string());
-        usher.env("USHER_TEST", "1");
-        usher.args(["run", "--wait", "10m", "acme/solver", "--", "true"]);
-        usher
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        Self(usher.spawn().unwrap())
-    }
-}
-
-impl Drop for Waiter {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

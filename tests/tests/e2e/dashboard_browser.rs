@@ -1,9 +1,6 @@
 //! The dashboard in a real browser: live, by keyboard, on a phone, in the dark, with 10 000 leases, and nothing from
 //! elsewhere. One test: what costs time here is to start a browser and to lend ten thousand seats.
 
-use std::fs;
-use std::process::{Child, Stdio};
-
 use serde_json::Value;
 use usher_client::protocol::wire::Request;
 use usher_tests::peer::{self, Peer, a_seat, root_of};
@@ -11,8 +8,8 @@ use usher_tests::station::Station;
 
 use crate::admin_ground::wait_for;
 use crate::browser::{Browser, ENTER, TAB, is_absent};
-use crate::dashboard::{self, Crowd, PAGES};
-use crate::http_ground::Served;
+use crate::dashboard::{self, PAGES};
+use crate::http_ground::{Running, Served};
 
 #[test]
 fn the_dashboard_in_a_real_browser() {
@@ -92,9 +89,9 @@ fn signs_in(served: &Served, browser: &Browser, base: &str) {
     );
 }
 
-fn a_checkout_shows_without_a_reload(served: &Served, browser: &Browser) -> Run {
+fn a_checkout_shows_without_a_reload(served: &Served, browser: &Browser) -> Running {
     browser.run("window.unchanged = true");
-    let run = Run::of(served);
+    let run = holder(served);
     let one_more = LEASES + 1;
     browser.wait(
         "a checkout",
@@ -174,7 +171,7 @@ fn what_is_not_fresh_says_so(served: &mut Served, browser: &Browser, base: &str)
     browser.press(ENTER);
     browser.wait("the pools", "location.pathname === '/dashboard'");
     browser.go("about:blank");
-    let crowd = Crowd::of(&wall);
+    let crowd = dashboard::crowd(&wall);
     browser.go(base);
     let is_told = |id: &str| format!("document.getElementById('{id}')?.hidden === false");
     browser.wait("too many", &is_told("crowded"));
@@ -327,36 +324,14 @@ fn text(key: &str) -> String {
 }
 
 /// A real `usher run` that holds a seat until it is dropped.
-struct Run(Child);
-
-impl Run {
-    fn of(served: &Served) -> Self {
-        let trusted = served.station.home().join(".config/usher/trust.d");
-        fs::create_dir_all(&trusted).unwrap();
-        let key = served.acme.directory().join("acme.pub");
-        fs::copy(key, trusted.join("acme.pub")).unwrap();
-        let mut usher = served.station.command("usher");
-        usher
-            .env("USHER_SERVER", served.daemon.address().to_string())
-            .env("USHER_TEST", "1")
-            .args(["run", "acme/solver", "--", "sleep", "600"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        let run = Self(usher.spawn().unwrap());
-        wait_for("a checkout", || {
-            let status = served.daemon.ask(&["status", "--json"]);
-            let status: Value = serde_json::from_str(&status).unwrap();
-            status["leases"] == LEASES + 1
-        });
-        run
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+fn holder(served: &Served) -> Running {
+    let run = served.usher_run(&["acme/solver", "--", "sleep", "600"]);
+    wait_for("a checkout", || {
+        let status = served.daemon.ask(&["status", "--json"]);
+        let status: Value = serde_json::from_str(&status).unwrap();
+        status["leases"] == LEASES + 1
+    });
+    run
 }
 
 const LEASES: u32 = 10_000;

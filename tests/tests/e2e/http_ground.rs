@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use usher_tests::daemon::{Daemon, Vendor};
@@ -20,6 +20,22 @@ pub(crate) struct Said {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: String,
+}
+
+/// A program at work, ended with this.
+pub(crate) struct Running(Child);
+
+impl Running {
+    pub(crate) fn of(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Served {
@@ -55,6 +71,24 @@ impl Served {
     pub(crate) fn license(&self, terms: &[&str]) {
         let license = self.acme.license(&self.daemon, terms);
         self.daemon.install(&license);
+    }
+
+    /// A real `usher run` of a user who trusts the vendor.
+    pub(crate) fn usher_run(&self, arguments: &[&str]) -> Running {
+        let trusted = self.station.home().join(".config/usher/trust.d");
+        fs::create_dir_all(&trusted).unwrap();
+        let key = self.acme.directory().join("acme.pub");
+        fs::copy(key, trusted.join("acme.pub")).unwrap();
+        let mut usher = self.station.command("usher");
+        usher
+            .env("USHER_SERVER", self.daemon.address().to_string())
+            .env("USHER_TEST", "1")
+            .arg("run")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Running::of(&mut usher)
     }
 
     /// A new token's secret.

@@ -370,25 +370,31 @@ fn l6_a_share_that_lapses_gives_priority_for_its_seats_once() {
     assert!(!covered(2), "and no seat that nobody had");
 }
 
+/// Counted by host, and lent to take home.
+fn lendable(seats: u32, serial: u64) -> Arc<VerifiedLicense> {
+    let mut solver = feature("solver", Some(seats));
+    solver.grouping = Grouping::Host;
+    solver.borrow_ms_max = DurationMs::days(7);
+    signed(&license("acme-1", serial, vec![solver]))
+}
+
+fn borrow_a_day(world: &mut World, client: u8, nonce: u8) {
+    let mut checkout = wants(nonce);
+    checkout.length_ms = Some(DurationMs::days(1));
+    let wall = world.now.wall;
+    let borrow = ClientAsk::Borrow(usher_protocol::wire::Borrow { checkout, wall });
+    let lent = world.client(client, borrow);
+    assert!(matches!(lent, Answer::Promised(_)), "{lent:?}");
+}
+
 /// Two hosts have borrowed, and a license with one seat comes. On line a process of either costs no seat of its own,
 /// as its host's share is out anyhow; renewed or let in, both would believe by the one seat. Found by the simulator.
 #[test]
 fn l7_where_more_is_borrowed_than_there_is_no_process_is_extended_or_let_in() {
-    let lendable = |seats, serial| {
-        let mut solver = feature("solver", Some(seats));
-        solver.grouping = Grouping::Host;
-        solver.borrow_ms_max = DurationMs::days(7);
-        signed(&license("acme-1", serial, vec![solver]))
-    };
     let mut world = World::new();
     world.install(&lendable(2, 1)).unwrap();
     for client in [10, 11] {
-        let mut checkout = wants(client);
-        checkout.length_ms = Some(DurationMs::days(1));
-        let wall = world.now.wall;
-        let borrow = ClientAsk::Borrow(usher_protocol::wire::Borrow { checkout, wall });
-        let lent = world.client(client, borrow);
-        assert!(matches!(lent, Answer::Promised(_)), "{lent:?}");
+        borrow_a_day(&mut world, client, client);
     }
     let on_line = world.checkout(10, 1).unwrap().lease;
     assert_eq!(world.seats_out(), 2);
@@ -408,20 +414,9 @@ fn l7_where_more_is_borrowed_than_there_is_no_process_is_extended_or_let_in() {
 /// takes nothing from anybody, and stays.
 #[test]
 fn l7_where_no_more_is_borrowed_than_there_is_a_borrowed_share_goes_on() {
-    let lendable = |seats, serial| {
-        let mut solver = feature("solver", Some(seats));
-        solver.grouping = Grouping::Host;
-        solver.borrow_ms_max = DurationMs::days(7);
-        signed(&license("acme-1", serial, vec![solver]))
-    };
     let mut world = World::new();
     world.install(&lendable(2, 1)).unwrap();
-    let mut checkout = wants(9);
-    checkout.length_ms = Some(DurationMs::days(1));
-    let wall = world.now.wall;
-    let borrow = ClientAsk::Borrow(usher_protocol::wire::Borrow { checkout, wall });
-    let lent = world.client(10, borrow);
-    assert!(matches!(lent, Answer::Promised(_)), "{lent:?}");
+    borrow_a_day(&mut world, 10, 9);
     let shares = world.checkout(10, 1).unwrap().lease;
     let newest = world.checkout(11, 2).unwrap().lease;
     assert_eq!(world.seats_out(), 2);

@@ -110,10 +110,10 @@ fn a4_a_group_by_network_counts_where_a_lease_was_checked_out_even_after_a_resta
     refused(world.checkout(11, 2), RefusalCode::MaximumReached);
 }
 
-#[test]
-fn a4_a_maximum_does_not_count_a_lease_that_is_over() {
+/// A hundred leases of others, and one of ann's a moment later, who may have so many.
+fn others_and_then_ann(seats: u32) -> World {
     let mut world = World::with_seats(200);
-    let maximum = vec![rule(1, &["user:ann"], at_most(1, Per::User))];
+    let maximum = vec![rule(1, &["user:ann"], at_most(seats, Per::User))];
     world
         .set_policy(Policy {
             maximum,
@@ -127,6 +127,12 @@ fn a4_a_maximum_does_not_count_a_lease_that_is_over() {
     world
         .checkout_with(150, wants_as("ann", "ws1", 150))
         .unwrap();
+    world
+}
+
+#[test]
+fn a4_a_maximum_does_not_count_a_lease_that_is_over() {
+    let mut world = others_and_then_ann(1);
     world.pass(R + G);
     // Others are over before it and are taken back first, a few at a time.
     world
@@ -244,21 +250,7 @@ fn a4_a_lower_maximum_takes_nothing_from_who_shares_what_is_out() {
 /// What is over makes room under a maximum; what runs is not taken back with it.
 #[test]
 fn a4_a_lease_that_runs_stays_while_one_that_is_over_makes_room() {
-    let mut world = World::with_seats(200);
-    let maximum = vec![rule(1, &["user:ann"], at_most(2, Per::User))];
-    world
-        .set_policy(Policy {
-            maximum,
-            ..policy()
-        })
-        .unwrap();
-    for client in 0..100 {
-        world.checkout(client, client).unwrap();
-    }
-    world.pass(1);
-    world
-        .checkout_with(150, wants_as("ann", "ws1", 150))
-        .unwrap();
+    let mut world = others_and_then_ann(2);
     world.pass(R);
     let runs = world
         .checkout_with(151, wants_as("ann", "ws2", 151))
