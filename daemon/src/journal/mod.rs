@@ -25,6 +25,9 @@ mod meta;
 mod nudge;
 mod open;
 mod paths;
+#[cfg(test)]
+mod piece_tests;
+mod pieces;
 mod rebuild;
 mod restore;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::error::NEXT_NEWER;
 use super::frame::{META_KEY, STORE_VERSION};
 use super::meta::{self, Meta};
+use super::pieces::pieces;
 use super::store::{Change, Database, Fault, Store, guarded};
 use super::{JournalError, SnapshotHeader, StorePaths, backup, files, steps, witness};
 
@@ -98,7 +99,12 @@ fn take_in_steps(store: &mut Store) -> Result<Option<JournalError>, JournalError
         return Ok(Some(JournalError::corrupt(&store.paths.store, detail)));
     }
     // The log may have gone on beyond what the store knows: its writer sees to that (S2).
-    store.take_in(&left.steps, store.meta.logged)?;
+    for piece in pieces(&left.steps) {
+        store.take_in(&left.steps[piece], store.meta.logged)?;
+    }
+    if !left.steps.is_empty() {
+        store.sync()?;
+    }
     Ok(left.damage)
 }
 

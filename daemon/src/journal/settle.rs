@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::pieces::pieces;
 use super::steps::StepRecord;
 use super::store::Store;
 use super::{JournalError, Wake};
@@ -107,6 +108,7 @@ impl Settler {
             store: Arc::clone(&store),
             writer,
             unsettled: Vec::new(),
+            heads: Vec::new(),
             rounds: 0,
         };
         let thread = thread::Builder::new()
@@ -207,6 +209,8 @@ struct Worker {
     writer: Writer,
     /// In the log, and not in sled yet.
     unsettled: Vec<StepRecord>,
+    /// Where the log was after each of them.
+    heads: Vec<LogHead>,
     /// How often the log was written to since sled was.
     rounds: u32,
 }
@@ -269,12 +273,14 @@ impl Worker {
         if segment_ends {
             self.writer.end_segment()?;
         }
-        let entries = steps.iter().flat_map(StepRecord::entries);
-        let logged = self.writer.append(entries)?;
-        self.shared.progress().logged = logged;
+        let heads = self
+            .writer
+            .append_groups(steps.iter().map(StepRecord::entries))?;
+        self.shared.progress().logged = self.writer.at();
         self.shared.changed.notify_all();
         self.rounds += 1;
         self.unsettled.extend(steps);
+        self.heads.extend(heads);
         Ok(())
     }
 
@@ -285,18 +291,21 @@ impl Worker {
             || self.shared.progress().is_settling_wanted()
     }
 
-    /// Many steps are one change of sled's: what was set and removed meanwhile costs it nothing.
+    /// Many steps are few changes of sled's: what was set and removed meanwhile costs it nothing.
     fn settle(&mut self) -> Result<(), JournalError> {
         self.rounds = 0;
-        let steps = mem::take(&mut self.unsettled);
+        let (steps, heads) = (mem::take(&mut self.unsettled), mem::take(&mut self.heads));
         let Some(last) = steps.last().map(|step| step.place().sequence) else {
             return Ok(());
         };
-        let logged = self.writer.at();
-        self.store
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take_in(&steps, logged)?;
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        for piece in pieces(&steps) {
+            // The log's place after these steps and no later one: a store never knows of more log than of steps (S6).
+            store.take_in(&steps[piece.clone()], heads[piece.end - 1])?;
+            self.shared.rest(PIECE_REST);
+        }
+        store.sync()?;
+        drop(store);
         self.shared.progress().settled = last;
         self.shared.changed.notify_all();
         Ok(())
@@ -329,6 +338,11 @@ impl Shared {
             .changed
             .wait_while(progress, |it| is_due(it) && !it.stopped);
         waited.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets others have the processor, unless somebody waits for this thread.
+    fn rest(&self, time: Duration) {
+        drop(self.wait_at_most(time, self.progress(), |it| !it.is_hurried()));
     }
 
     fn wait_at_most<'a>(
@@ -367,6 +381,9 @@ impl Progress {
 /// How far the thread steps back behind those that answer (setpriority(2), which on Linux sets one thread's): a tenth
 /// of their weight. It still gets on where they need all there is, and past the steps' bound they wait for it.
 const NICE: i32 = 10;
+/// Between two pieces of a change of sled's: whoever was woken meanwhile runs now. The scheduler alone lets it wait for the
+/// rest of this thread's slice, however nice.
+const PIECE_REST: Duration = Duration::from_micros(200);
 /// How long the log waits for more before it syncs.
 const LOG_LINGER: Duration = Duration::from_millis(10);
 /// With nothing more to log for so long, sled gets what it has not.

@@ -124,11 +124,13 @@ impl Store {
     pub(super) fn step(&mut self, change: &Change<'_>, next: Meta) -> Result<(), JournalError> {
         let sequence = self.meta.sequence + 1;
         self.put(change, Meta { sequence, ..next })?;
+        self.sync()?;
         self.witness.write(self.meta.sequence)
     }
 
     /// Takes in steps that are durable already, in order, the first of them the one after the last it has. `logged` is
-    /// where the usage log is; the events beyond it join the outbox.
+    /// where the usage log is known to be, not beyond their last event; the events after it join the outbox. A crash finds
+    /// all of them taken in or none; [`Store::sync`] makes sure that all are.
     pub(super) fn take_in(
         &mut self,
         steps: &[StepRecord],
@@ -137,6 +139,10 @@ impl Store {
         let Some(last) = steps.last().map(StepRecord::place) else {
             return Ok(());
         };
+        if logged.number > last.last_number {
+            let detail = "more of the usage log than of its steps was to be settled";
+            return Err(JournalError::corrupt(&self.paths.store, detail));
+        }
         let settled = steps.iter().any(StepRecord::restored_settled);
         let next = Meta {
             sequence: last.sequence,
@@ -161,7 +167,19 @@ impl Store {
         self.put(&change, next)
     }
 
-    /// All of it is on disk on return, or none of it after a crash (S1). `next` needs no record count or sum.
+    /// All that was put is on disk on return (S1).
+    pub(super) fn sync(&mut self) -> Result<(), JournalError> {
+        guarded(&self.paths.store, || {
+            self.nudge.watched(|| self.db.flush())?;
+            Ok(())
+        })?;
+        // S1: sled's flush is `sync_file_range`, which survives a killed process but no power cut.
+        self.db_file
+            .sync_data()
+            .map_err(JournalError::io("sync", &self.paths.store.join("db")))
+    }
+
+    /// All of it is there after a crash, or none of it; on disk after a [`Store::sync`]. `next` needs no record count or sum.
     fn put(&mut self, change: &Change<'_>, next: Meta) -> Result<(), JournalError> {
         let mut next = Meta {
             records: self.meta.records,
@@ -182,16 +200,9 @@ impl Store {
                 batch.insert(place, bytes);
             }
             batch.insert(META_KEY, next.encode(self.version));
-            self.nudge.watched(|| {
-                self.db.apply_batch(batch)?;
-                self.db.flush()?;
-                Ok(())
-            })
+            self.nudge.watched(|| self.db.apply_batch(batch))?;
+            Ok(())
         })?;
-        // S1: sled's flush is `sync_file_range`, which survives a killed process but no power cut.
-        self.db_file
-            .sync_data()
-            .map_err(JournalError::io("sync", &self.paths.store.join("db")))?;
         self.outbox_end = change
             .entries
             .last()

@@ -99,22 +99,39 @@ impl Writer {
         &mut self,
         encoded: impl IntoIterator<Item = impl AsRef<[u8]>>,
     ) -> Result<LogHead, UsageError> {
-        let mut pending = Vec::new();
-        for bytes in encoded {
-            let bytes = bytes.as_ref();
-            let after = segment::link(&self.at, self.at.number + 1, bytes);
-            let length = self.length + (pending.len() + bytes.len() + after.hash.len()) as u64;
-            if length > self.segment_bytes_max && self.length + pending.len() as u64 > EMPTY {
-                self.write(&pending)?;
-                pending.clear();
-                self.rotate()?;
+        self.append_groups([encoded])?;
+        Ok(self.at)
+    }
+
+    /// As [`Self::append`], for several groups at once; gives the head after each.
+    pub(crate) fn append_groups(
+        &mut self,
+        groups: impl IntoIterator<Item = impl IntoIterator<Item = impl AsRef<[u8]>>>,
+    ) -> Result<Vec<LogHead>, UsageError> {
+        let (mut pending, mut heads) = (Vec::new(), Vec::new());
+        for group in groups {
+            for bytes in group {
+                self.put(bytes.as_ref(), &mut pending)?;
             }
-            pending.extend_from_slice(bytes);
-            pending.extend_from_slice(&after.hash);
-            self.at = after;
+            heads.push(self.at);
         }
         self.write(&pending)?;
-        Ok(self.at)
+        Ok(heads)
+    }
+
+    /// Links an entry behind what is there and `pending`, which is written out where a segment ends.
+    fn put(&mut self, bytes: &[u8], pending: &mut Vec<u8>) -> Result<(), UsageError> {
+        let after = segment::link(&self.at, self.at.number + 1, bytes);
+        let length = self.length + (pending.len() + bytes.len() + after.hash.len()) as u64;
+        if length > self.segment_bytes_max && self.length + pending.len() as u64 > EMPTY {
+            self.write(pending)?;
+            pending.clear();
+            self.rotate()?;
+        }
+        pending.extend_from_slice(bytes);
+        pending.extend_from_slice(&after.hash);
+        self.at = after;
+        Ok(())
     }
 
     /// What comes next begins a new segment, so that the one in use can be retired some day.

@@ -40,7 +40,7 @@ pub(super) type Seed = [u8; 16];
 impl StepRecord {
     /// The step that makes `batch` durable, for the files with this seed; `entries` are its events as the usage log has them, without their hashes.
     /// `None` for more than a step can say: four gigabytes.
-    pub(super) fn new(
+    pub(in super::super) fn new(
         seed: &Seed,
         place: Place,
         batch: &Batch,
