@@ -9,7 +9,7 @@ use super::pieces::pieces;
 use super::steps::{Place, StepRecord, Steps};
 use super::survey::read_store;
 use super::*;
-use crate::usage::{Entry, Known, LogHead, Writer, verify};
+use crate::usage::{Entry, Known, LogHead, Reader, Writer, verify};
 
 #[test]
 fn s1_a_crash_between_two_pieces_loses_nothing() {
@@ -66,6 +66,50 @@ fn s6_a_repair_without_the_steps_replays_what_sled_had_not_taken_in() {
     repair(state.path(), None, 0, Some(&mut replay), &options).unwrap();
     let due: Vec<_> = (first.number + 1..=6 + STEPS).collect();
     assert_eq!(replayed, due);
+}
+
+/// S6: where the log is whole, what the store still kept for it joins it, for the state that is gone on from has it.
+#[test]
+fn s6_a_repair_brings_what_waits_in_the_store_to_a_whole_log() {
+    let state = tempfile::tempdir().unwrap();
+    filled(state.path(), 3);
+    let paths = StorePaths::new(state.path());
+    let mut store = open::open(&paths, &Format::current()).unwrap();
+    let files = Steps::prepare(&paths.store, 1 << 20).unwrap();
+    let steps: Vec<_> = (1..=3).map(|number| step(&files, &store, number)).collect();
+    store.take_in(&steps, store.meta.logged).unwrap();
+    store.sync().unwrap();
+    let ahead = store.meta.sequence + 1;
+    drop(store);
+    // A step that is gone with its file: no daemon starts on this.
+    witness::Witness::open(&paths.witness)
+        .and_then(|witness| witness.write(ahead))
+        .unwrap();
+    let message = load_all(state.path()).unwrap_err().to_string();
+    assert!(message.contains("`usherd repair`"), "{message}");
+
+    let options = SledOptions::default();
+    repair(
+        state.path(),
+        None,
+        0,
+        Some(&mut |_, _| Ok(Vec::new())),
+        &options,
+    )
+    .unwrap();
+    let found = load_all(state.path()).unwrap();
+    assert!(
+        (1..=3)
+            .flat_map(keys)
+            .all(|key| found.contains_key(key.as_bytes()))
+    );
+    let told: Vec<_> = Reader::open(&paths.usage, None)
+        .unwrap()
+        .map(|entry| String::from_utf8(entry.unwrap().body).unwrap())
+        .collect();
+    assert_eq!(told[6..], ["piece/1", "piece/2", "piece/3"]);
+    let proof = log_head(state.path(), &Format::current()).unwrap();
+    verify(&paths.usage, Some(proof)).unwrap();
 }
 
 /// Makes a life's last steps durable and logs them, and lets sled take in the first piece alone; gives where the log was after it.

@@ -14,7 +14,7 @@ use super::restore::{Rebuilt, give_all};
 use super::store::Change;
 use super::survey::{State, read_store};
 use super::{JournalError, Restored, SledOptions, StorePaths, Write, files, witness};
-use crate::usage::{Entry, Writer};
+use crate::usage::{Entry, Known, Writer};
 
 /// What the new store is to hold.
 pub(super) struct Plan {
@@ -23,7 +23,7 @@ pub(super) struct Plan {
     pub(super) state: State,
     /// Moves the old log aside and begins a new one after `meta.logged`.
     pub(super) new_log: bool,
-    /// Events that join the new log at once.
+    /// Events that join the log at once.
     pub(super) waiting: Vec<Entry>,
     pub(super) findings: Vec<String>,
 }
@@ -49,6 +49,13 @@ pub(super) fn put_in_place(
     if new_log {
         files::create_directory(&paths.usage)?;
         let mut writer = Writer::begin(&paths.usage, meta.logged, options.segment_bytes_max)?;
+        meta.logged = writer.append(waiting.iter().map(Entry::encode))?;
+    } else if !waiting.is_empty() {
+        let known = Known {
+            logged: meta.logged,
+            last_number: meta.logged.number,
+        };
+        let mut writer = Writer::open(&paths.usage, known, options.segment_bytes_max)?;
         meta.logged = writer.append(waiting.iter().map(Entry::encode))?;
     }
     meta.last_number = meta.logged.number;

@@ -285,10 +285,13 @@ fn finish(
     } else {
         base.log
     };
-    // Some of what the store still kept for the log may be in it already.
-    let old_waits = old.filter(|old| old.meta.logged == base.log && !is_whole);
+    let old_waits = old.filter(|old| old.meta.logged == base.log);
     let waiting = old_waits.into_iter().flat_map(|old| &old.outbox);
-    let waiting = waiting.filter(|it| it.number > furthest.number).cloned();
+    // Some of what the store still kept for the log may be in it already; and a log that goes on tells nothing that the
+    // state does not hold.
+    let joins =
+        |it: &&Entry| it.number > furthest.number && (!is_whole || it.number <= base.applied);
+    let waiting = waiting.filter(joins).cloned();
     let plan = Plan {
         meta: Meta {
             epoch,
