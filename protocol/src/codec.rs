@@ -309,4 +309,20 @@ mod tests {
             "a value in them is out of range"
         );
     }
+
+    #[test]
+    fn what_the_decoder_says_by_itself_is_said() {
+        assert_eq!(words(DecodeError::Other("a fault")), "a fault");
+    }
+
+    #[test]
+    fn bytes_are_taken_from_a_decoder_that_only_shows_them() {
+        use serde::de::value::{BytesDeserializer, Error, U8Deserializer};
+
+        let shown = BytesDeserializer::<Error>::new(&[7, 8]);
+        assert_eq!(bytes::deserialize(shown), Ok(vec![7, 8]));
+        let other = serde::de::IntoDeserializer::<Error>::into_deserializer(7_u8);
+        let error = bytes::deserialize::<U8Deserializer<Error>>(other).unwrap_err();
+        assert!(error.to_string().ends_with("expected bytes"), "{error}");
+    }
 }

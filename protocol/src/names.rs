@@ -236,6 +236,16 @@ mod tests {
     }
 
     #[test]
+    fn a_version_has_one_to_four_numbers() {
+        let version = |count: usize| Version::try_from(vec![1; count]);
+        for count in 1..=4 {
+            assert_eq!(Vec::from(version(count).unwrap()), vec![1; count]);
+        }
+        assert!(version(0).is_err());
+        assert!(version(5).is_err());
+    }
+
+    #[test]
     fn versions_compare_by_number() {
         let version = |text: &str| text.parse::<Version>().unwrap();
         assert!(version("10.2") > version("9.9.9"));

@@ -62,6 +62,16 @@ mod tests {
     }
 
     #[test]
+    fn each_place_is_used() {
+        for seed in 0..=255 {
+            let key = SigningKey::from_bytes(&[seed; 32]).verifying_key();
+            assert_eq!(unpacked(key.as_bytes()), Ok(key));
+        }
+        let used = RECENT.with_borrow(|recent| recent.iter().flatten().count());
+        assert!(used > KEYS / 2, "{used} of {KEYS}");
+    }
+
+    #[test]
     fn t1_a_bad_key_stays_bad_however_often_it_is_shown_and_whatever_stands_in_its_place() {
         let mut identity = [0; 32];
         identity[0] = 1;

@@ -412,10 +412,9 @@ impl State {
 
     /// Tells everybody who counts by shares. The leases that a change names are all still known.
     fn moved(&mut self, index: PoolIndex, change: ShareChange) {
-        if change.before != change.after {
-            self.settle(index);
-            self.count_share(index, change);
-        }
+        // L7: what it could bring back may be another, though the share stands as it stood.
+        self.settle(index);
+        self.count_share(index, change);
     }
 
     fn put_license(&mut self, license: &Arc<VerifiedLicense>) {

@@ -253,6 +253,31 @@ mod tests {
         assert!(FeaturePattern::Every.matches("acme/solver"));
     }
 
+    /// A3.
+    #[test]
+    fn a_pattern_is_as_long_as_what_it_matches_and_no_longer() {
+        let mut names = Names::default();
+        names.add(&"a".repeat(HOLDER_BYTES_MAX)).unwrap();
+        for bytes in [HOLDER_BYTES_MAX + 1, HOLDER_BYTES_MAX + 2] {
+            let error = names.add(&"a".repeat(bytes)).unwrap_err();
+            assert_eq!(error, PatternError::TooLong(bytes));
+        }
+        let longest = format!("{0}/{0}", "?".repeat(NAME_BYTES_MAX));
+        assert!(longest.parse::<FeaturePattern>().is_ok());
+        for more in ["?", "??"] {
+            let longer = format!("{longest}{more}");
+            assert!(longer.parse::<FeaturePattern>().is_err(), "{more}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_of_features_says_something_on_both_sides() {
+        for wrong in ["*/", "/*", "a?/", "/a?"] {
+            let error = wrong.parse::<FeaturePattern>().unwrap_err().to_string();
+            assert!(error.contains("has one `/`"), "{wrong}: {error}");
+        }
+    }
+
     proptest! {
         #[test]
         fn matching_agrees_with_the_plain_definition(pattern in "[ab*?]{0,8}", text in "[abü]{0,8}") {

@@ -121,6 +121,18 @@ fn who_names_users_hosts_keys_networks_and_groups() {
 }
 
 #[test]
+fn a_subject_is_in_its_groups_and_in_those_around_them() {
+    let policy = with_groups();
+    for (user, groups) in [
+        ("Anna", &["staff", "day"][..]),
+        ("bob", &["staff", "night"]),
+        ("guest", &[]),
+    ] {
+        assert_eq!(policy.groups_of(&subject(user, "ws-1")), groups, "{user}");
+    }
+}
+
+#[test]
 fn a_word_that_names_nobody_is_said_so() {
     let groups = with_groups().groups;
     let wrong = |word: &str| Who::of(&[word], &groups).unwrap_err();

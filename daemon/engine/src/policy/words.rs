@@ -197,7 +197,7 @@ mod tests {
     use usher_protocol::time::DurationMs;
 
     use super::*;
-    use crate::tests::rule;
+    use crate::{policy::PolicyGroup, tests::rule};
 
     #[test]
     fn a4_every_kind_of_rule_says_itself_in_one_line() {
@@ -234,5 +234,35 @@ mod tests {
         let shown_count = shown.split(", ").count();
         assert_eq!(left, format!("{} more", names.len() - shown_count));
         assert!(shown.starts_with("user:n10, user:n11"), "{text}");
+    }
+
+    /// `user:` and so many more letters.
+    fn words_of(bytes: &[usize]) -> String {
+        let names = (b'a'..).map(char::from).zip(bytes);
+        let names = names.map(|(letter, bytes)| {
+            format!("user:{}", letter.to_string().repeat(bytes - "user:".len()))
+        });
+        let names: Vec<_> = names.collect();
+        let words: Vec<_> = names.iter().map(String::as_str).collect();
+        Who::of(&words, &[]).unwrap().words()
+    }
+
+    #[test]
+    fn a4_a_list_is_shown_as_far_as_it_fits() {
+        let half = WHO_BYTES_SHOWN / 2;
+        assert!(!words_of(&[half, half]).contains("more"));
+        assert!(words_of(&[half, half + 1]).ends_with("a and 1 more"));
+        assert!(words_of(&[half - 1, half - 1, half]).ends_with("b and 1 more"));
+    }
+
+    #[test]
+    fn a4_the_first_of_a_list_is_shown_however_long_it_is() {
+        let name = "g".repeat(WHO_BYTES_SHOWN + 1);
+        let group = PolicyGroup {
+            name: name.clone(),
+            ..PolicyGroup::default()
+        };
+        let who = Who::of(&[&name, "user:ann"], &[group]).unwrap();
+        assert_eq!(who.words(), format!("{name} and 1 more"));
     }
 }

@@ -23,14 +23,14 @@ type Refused = Box<usher_protocol::refusal::Refusal>;
 const HOUR: u64 = 3_600_000;
 
 /// Borrowed for a week at most, of so many seats.
-fn lendable(seats: u32) -> Feature {
+pub(crate) fn lendable(seats: u32) -> Feature {
     let mut solver = feature("solver", Some(seats));
     solver.borrow_ms_max = DurationMs::days(7);
     solver.lease_ms_max = DurationMs::hours(1);
     solver
 }
 
-fn world(solver: Feature) -> World {
+pub(crate) fn world(solver: Feature) -> World {
     let mut world = World::new();
     world
         .install(&signed(&license("acme-1", 1, vec![solver])))
@@ -575,7 +575,7 @@ fn a3_a_reason_is_as_long_as_it_may_be_and_no_longer() {
 }
 
 /// So many seats go out for a week, then the store goes back to before that, knowing so.
-fn lose_borrows(world: &mut World, count: u8) -> Vec<Promise> {
+pub(crate) fn lose_borrows(world: &mut World, count: u8) -> Vec<Promise> {
     let (store, head) = (world.store.clone(), world.engine.head());
     let away = (0..count).map(|number| borrow(world, 10 + number, 1 + number, 7).unwrap());
     let away = away.collect();

@@ -63,6 +63,20 @@ fn l11_a_wall_step_back_gains_nothing_and_stops_nothing() {
 }
 
 #[test]
+fn l11_a_clock_that_nothing_depends_on_holds_nothing_and_says_so() {
+    let mut world = World::new();
+    world.install(&expiring(20)).unwrap();
+    let said = |world: &mut World| world.status().degraded.remove(0);
+    world.now.wall.0 += 2 * DAY;
+    let harmless = said(&mut world);
+    assert!(harmless.starts_with("clock: "), "{harmless}");
+    assert!(!harmless.contains("clock-held"), "{harmless}");
+    world.now.wall.0 += 15 * DAY;
+    let held = said(&mut world);
+    assert!(held.contains("`clock-held`"), "{held}");
+}
+
+#[test]
 fn l11_a_far_lead_holds_only_what_depends_on_it_until_confirmed() {
     let mut world = World::new();
     let mut solver = feature("solver", Some(2));

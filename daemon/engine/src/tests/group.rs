@@ -378,13 +378,12 @@ fn lendable(seats: u32, serial: u64) -> Arc<VerifiedLicense> {
     signed(&license("acme-1", serial, vec![solver]))
 }
 
-fn borrow_a_day(world: &mut World, client: u8, nonce: u8) {
+fn borrow_a_day(world: &mut World, client: u8, nonce: u8) -> Lease {
     let mut checkout = wants(nonce);
     checkout.length_ms = Some(DurationMs::days(1));
     let wall = world.now.wall;
     let borrow = ClientAsk::Borrow(usher_protocol::wire::Borrow { checkout, wall });
-    let lent = world.client(client, borrow);
-    assert!(matches!(lent, Answer::Promised(_)), "{lent:?}");
+    promised(world.client(client, borrow)).unwrap().lease
 }
 
 /// Two hosts have borrowed, and a license with one seat comes. On line a process of either costs no seat of its own,
@@ -426,4 +425,32 @@ fn l7_where_no_more_is_borrowed_than_there_is_a_borrowed_share_goes_on() {
         RefusalCode::Overcommitted,
     );
     world.renew(10, &shares, 1, link(1, 2)).unwrap();
+}
+
+/// A host's borrow is returned, and what runs there on line costs a seat of its own again: one more than there is.
+#[test]
+fn l7_a_share_whose_borrow_is_returned_is_extended_only_where_there_are_seats() {
+    let early = |seats, serial| {
+        let mut solver = feature("solver", Some(seats));
+        solver.grouping = Grouping::Host;
+        solver.borrow_ms_max = DurationMs::days(7);
+        solver.early_return = true;
+        signed(&license("acme-1", serial, vec![solver]))
+    };
+    let mut world = World::new();
+    world.install(&early(2, 1)).unwrap();
+    let on_line = world.checkout(10, 1).unwrap().lease;
+    let away = borrow_a_day(&mut world, 10, 9);
+    borrow_a_day(&mut world, 11, 11);
+    world.install(&early(1, 2)).unwrap();
+    refused(
+        world.renew(10, &on_line, 1, link(1, 2)),
+        RefusalCode::Overcommitted,
+    );
+    release(&mut world, 10, &away, 9);
+    assert_eq!(world.seats_out(), 2);
+    refused(
+        world.renew(10, &on_line, 1, link(1, 2)),
+        RefusalCode::Overcommitted,
+    );
 }

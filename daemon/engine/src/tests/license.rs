@@ -3,6 +3,7 @@
 use usher_protocol::documents::revocation::RevocationList;
 
 use super::*;
+use crate::record::What;
 
 fn remove(world: &mut World, id: &str) {
     world
@@ -248,6 +249,26 @@ fn l7_fewer_seats_refuse_the_newest_renewals_and_grant_none() {
 }
 
 #[test]
+fn l7_fewer_seats_of_a_feature_are_made_up_for_by_its_own_leases() {
+    let features = |solvers| ["solver", "mesher"].map(|name| feature(name, Some(solvers)));
+    let mut world = World::new();
+    let first = license("acme-1", 1, features(2).into());
+    world.install(&signed(&first)).unwrap();
+    world.checkout(11, 1).unwrap();
+    let newest = world.checkout(12, 2).unwrap().lease;
+    let mut mesh = wants(3);
+    mesh.feature = "mesher".parse().unwrap();
+    let other = world.checkout_with(13, mesh).unwrap().lease;
+    let next = license("acme-1", 2, features(1).into());
+    world.install(&signed(&next)).unwrap();
+    refused(
+        world.renew(12, &newest, 2, link(2, 9)),
+        RefusalCode::Overcommitted,
+    );
+    world.renew(13, &other, 3, link(3, 9)).unwrap();
+}
+
+#[test]
 fn l7_leases_of_a_removed_license_run_out() {
     let mut world = World::with_seats(2);
     let lease = world.checkout(10, 1).unwrap().lease;
@@ -405,4 +426,25 @@ fn t3_a_license_replaces_only_those_of_its_own_vendor() {
     world.install(&signed(&ours)).unwrap();
     let ids: Vec<_> = world.engine.state.licenses.keys().collect();
     assert_eq!(ids.len(), 2, "{ids:?}");
+}
+
+#[test]
+fn l12_the_log_has_the_whole_text_of_a_license_in_pieces() {
+    let host = |number: u32| format!("{number}{}", "ü".repeat(120));
+    let mut long = license("acme-1", 1, vec![feature("solver", Some(1))]);
+    long.hosts = (10..40).map(host).collect();
+    let long = signed(&long);
+    let mut world = World::new();
+    world.install(&long).unwrap();
+    let pieces = world.events.iter().filter_map(|event| match &event.what {
+        What::LicenseText(piece) => Some(piece),
+        _ => None,
+    });
+    let pieces: Vec<_> = pieces.collect();
+    assert!(pieces.len() > 1);
+    let count = u32::try_from(pieces.len()).unwrap();
+    let numbers = pieces.iter().map(|it| (it.piece, it.pieces));
+    assert!(numbers.eq((1..=count).map(|piece| (piece, count))));
+    let text: String = pieces.iter().map(|it| it.text.as_str()).collect();
+    assert_eq!(text, long.text());
 }

@@ -2,6 +2,7 @@
 //! nothing but the records it was given.
 
 mod borrow;
+mod borrow_lost;
 mod clock;
 mod group;
 mod lease;
@@ -32,6 +33,7 @@ mod several;
 mod size;
 mod trouble;
 mod trouble_beliefs;
+mod view;
 
 use std::{
     collections::BTreeMap,

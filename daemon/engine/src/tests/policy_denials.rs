@@ -103,6 +103,28 @@ fn l9_who_waits_is_not_denied() {
 }
 
 #[test]
+fn s2_who_is_dismissed_from_the_queue_is_denied() {
+    let mut world = full();
+    world.wait(11, 2);
+    world.run(5000);
+    let deny = vec![rule(1, &[], Deny::default())];
+    world.set_policy(Policy { deny, ..policy() }).unwrap();
+    world.run(60_000);
+    let expected = ("solver".to_owned(), RefusalCode::Denied, 1);
+    assert_eq!(denied(&world), [expected]);
+}
+
+#[test]
+fn s2_who_waits_for_a_moment_only_is_denied() {
+    let mut world = full();
+    world.wait(11, 2);
+    world.client(11, ClientAsk::Leave(Nonce([2; 16])));
+    world.run(60_000);
+    let expected = ("solver".to_owned(), RefusalCode::NoSeat, 1);
+    assert_eq!(denied(&world), [expected]);
+}
+
+#[test]
 fn s2_a_key_that_is_not_accepted_is_denied_like_any_other() {
     let mut world = full();
     let enroll = Some(Line(1));
@@ -167,4 +189,8 @@ fn a3_a_request_is_forgotten_for_want_of_room() {
     assert_eq!(denied(&world).len(), 2);
     let counts: Vec<_> = denied(&world).into_iter().map(|it| it.2).collect();
     assert_eq!(counts, [most - 1, 2]);
+    // Its room is that of the oldest.
+    ask(&mut world, 1);
+    world.run(600_000);
+    assert_eq!(denied(&world).len(), 3);
 }

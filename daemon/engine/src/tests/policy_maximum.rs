@@ -1,8 +1,11 @@
 //! Maxima per user, host and group (A4).
 
+use usher_protocol::limits::HOLDERS_LISTED_MAX;
+
 use super::*;
 use crate::{
-    policy::{MaximumRule, Per},
+    limits::RECLAIMS_PER_INPUT,
+    policy::{Deny, MaximumRule, Per},
     record::What,
 };
 
@@ -261,4 +264,50 @@ fn a4_a_lease_that_runs_stays_while_one_that_is_over_makes_room() {
         .checkout_with(152, wants_as("ann", "ws3", 152))
         .unwrap();
     world.renew(151, &runs.lease, 151, link(151, 153)).unwrap();
+}
+
+#[test]
+fn a3_of_those_that_count_so_many_are_listed_and_the_others_counted() {
+    let listed = u32::try_from(HOLDERS_LISTED_MAX).unwrap();
+    for (out, more) in [(listed, 0), (listed + 1, 1), (listed + 2, 2)] {
+        let mut world = with(vec![rule(5, &[], at_most(out, Per::User))]);
+        for nonce in 0..out {
+            world.checkout(10, u8::try_from(nonce).unwrap()).unwrap();
+        }
+        let refusal = refused(world.checkout(11, 99), RefusalCode::MaximumReached);
+        assert_eq!(refusal.holders.len(), HOLDERS_LISTED_MAX);
+        assert_eq!(refusal.holders_more, more);
+    }
+}
+
+#[test]
+fn t3_a_maximum_counts_what_is_out_when_its_vendor_is_called_otherwise() {
+    let mut maximum = rule(1, &[], at_most(1, Per::User));
+    maximum.feature = "apex/solver".parse().unwrap();
+    let mut world = with(vec![maximum]);
+    world.checkout(10, 1).unwrap();
+    world.checkout(10, 2).unwrap();
+    let mut renamed = license("acme-1", 2, vec![feature("solver", Some(10))]);
+    renamed.vendor = "apex".parse().unwrap();
+    world.install(&signed(&renamed)).unwrap();
+    refused(world.checkout(10, 3), RefusalCode::MaximumReached);
+}
+
+/// Who is refused for good has nothing taken back for it, whatever is over.
+#[test]
+fn a3_a_denied_checkout_takes_back_no_more_than_any_input() {
+    let mut world = World::with_seats(200);
+    let denied = Policy {
+        maximum: vec![rule(1, &[], at_most(150, Per::User))],
+        deny: vec![rule(2, &["host:lab"], Deny::default())],
+        ..policy()
+    };
+    world.set_policy(denied).unwrap();
+    for client in 0..100 {
+        world.checkout(client, client).unwrap();
+    }
+    world.pass(R + G);
+    let denied = world.checkout_with(150, wants_as("ada", "lab", 150));
+    refused(denied, RefusalCode::Denied);
+    assert_eq!(world.seats_out(), 100 - RECLAIMS_PER_INPUT as u64);
 }

@@ -170,3 +170,40 @@ fn a4_expiry_that_lags_refuses_no_seat_beside_the_reserved_ones() {
     many.seats = 30;
     world.checkout_with(99, many).unwrap();
 }
+
+#[test]
+fn a4_the_reservation_named_is_one_that_keeps_seats() {
+    let mut world = with(3, &[(1, "user:ann"), (1, "user:bob")]);
+    world.checkout_with(10, wants_as("ann", "ws1", 1)).unwrap();
+    world.checkout(11, 2).unwrap();
+    let refusal = refused(world.checkout(12, 3), RefusalCode::Reserved);
+    assert_eq!(refusal.rule.unwrap().line, 2);
+}
+
+#[test]
+fn t8_reservations_are_met_by_live_seats_where_there_are_any() {
+    let mut world = World::with_seats(3);
+    let mut test = license("acme-test", 1, vec![feature("solver", Some(1))]);
+    test.environment = Environment::Test;
+    world.install(&signed(&test)).unwrap();
+    world.set_policy(reserving(&[(3, "user:ann")])).unwrap();
+    let many = world.set_policy(reserving(&[(4, "user:ann")]));
+    let refusal = refused(many, RefusalCode::BadRequest);
+    assert!(refusal.detail.ends_with("have 3"), "{}", refusal.detail);
+}
+
+#[test]
+fn l9_what_is_offered_to_others_counts_for_no_reservation() {
+    let mut world = with(3, &[(1, "user:ann")]);
+    let lease = world.checkout(10, 1).unwrap().lease;
+    world.checkout(10, 2).unwrap();
+    world.wait_with(11, wants_as("bob", "ws2", 3));
+    world.release(10, &lease, 1, link(1, 4)).unwrap();
+    assert_eq!(world.status().pools[0].offered, 1);
+    assert_eq!(reserved_idle(&mut world), 1);
+    refused(
+        world.checkout_with(12, wants_as("cid", "ws3", 5)),
+        RefusalCode::Reserved,
+    );
+    world.checkout_with(13, wants_as("ann", "ws1", 6)).unwrap();
+}

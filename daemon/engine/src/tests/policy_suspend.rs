@@ -70,6 +70,22 @@ fn l7_what_is_suspended_stays_listed_and_says_so() {
 }
 
 #[test]
+fn l7_suspended_once_more_it_is_for_the_new_reason_and_the_same_says_nothing() {
+    let mut world = World::with_seats(1);
+    suspend(&mut world, the_feature());
+    let events = world.events.len();
+    suspend(&mut world, the_feature());
+    assert_eq!(world.events.len(), events);
+    let reason = "back on Monday".to_owned();
+    world
+        .admin(AdminAsk::Suspend(the_feature(), reason))
+        .unwrap();
+    assert_eq!(world.events.len(), events + 1);
+    let said = world.status().pools.remove(0).suspended;
+    assert_eq!(said.as_deref(), Some("back on Monday"));
+}
+
+#[test]
 fn a3_only_what_is_served_is_suspended_and_only_what_is_suspended_resumed() {
     let mut world = World::with_seats(1);
     let nowhere = SuspensionKey::License("acme-9".parse().unwrap());

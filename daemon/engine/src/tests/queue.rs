@@ -1,9 +1,14 @@
 //! The queue (L9): who waits, who is offered a seat, and what waiters are told.
 
+use std::collections::BTreeSet;
+
 use usher_protocol::wire::Place;
 
 use super::*;
-use crate::record::What;
+use crate::{
+    limits::{PLACES_AT_ONCE_MAX, PLACES_PER_STEP_MAX},
+    record::What,
+};
 
 /// Seats of `solver`, all out to client 10.
 fn full(seats: u8) -> (World, Vec<Lease>) {
@@ -302,6 +307,33 @@ fn l9_an_estimate_comes_with_the_place() {
 }
 
 #[test]
+fn l9_an_estimate_counts_only_seats_that_came_free() {
+    let (mut world, leases) = full(4);
+    let all = || Checkout {
+        seats: 4,
+        ..wants(21)
+    };
+    world.wait_with(11, all());
+    for (index, lease) in leases.iter().enumerate().take(3) {
+        world.run(10_000);
+        world.give_back(10, lease, u8::try_from(index).unwrap() + 1);
+    }
+    let Answer::Queued(place) = world.wait_with(11, all()) else {
+        panic!("no place");
+    };
+    assert_eq!(place.expected_ms, Some(DurationMs(10_000)));
+}
+
+#[test]
+fn l5_one_that_waits_may_begin_its_chain_anew() {
+    let (mut world, _) = full(1);
+    world.wait(11, 21);
+    let token = Token([99; 16]);
+    let again = Checkout { token, ..wants(21) };
+    assert_eq!(position(&world.wait_with(11, again)), 1);
+}
+
+#[test]
 fn l5_the_nonce_of_one_that_waits_borrows_nothing() {
     let (mut world, _) = full(1);
     let mut checkout = wants(5);
@@ -367,33 +399,69 @@ fn a3_a_short_line_is_told_at_once_and_needs_no_second_round() {
     assert!(rounds(&world));
 }
 
-/// Their places are told in pieces, and none is left out.
-#[test]
-fn l9_all_of_a_long_line_are_told_in_the_end() {
+/// One of many that wait, over ten connections.
+fn one_of_many(number: u16) -> (u8, Checkout) {
+    let mut checkout = wants(0);
+    checkout.nonce.0[..2].copy_from_slice(&number.to_le_bytes());
+    (20 + u8::try_from(number % 10).unwrap(), checkout)
+}
+
+/// One seat, out; so many wait for it, from number 1 on, and know their places.
+fn long_line(count: u16) -> (World, Lease) {
     let (mut world, leases) = full(1);
-    let many = |number: u16| {
-        let mut checkout = wants(0);
-        checkout.nonce.0[..2].copy_from_slice(&number.to_le_bytes());
-        checkout
-    };
-    for number in 1..=1200 {
-        let client = 20 + u8::try_from(number % 10).unwrap();
-        world.wait_with(client, many(number));
+    for number in 1..=count {
+        let (client, checkout) = one_of_many(number);
+        world.wait_with(client, checkout);
     }
     world.run(5000);
     world.news();
-    world.give_back(10, &leases[0], 1);
+    (world, leases[0].clone())
+}
+
+/// Who was told which position, one after the other.
+fn told(news: Vec<(u8, Push)>) -> Vec<(Nonce, u32)> {
+    let told = news.into_iter().filter_map(|(_, push)| match push {
+        Push::Queued(nonce, place) => Some((nonce, place.position)),
+        _ => None,
+    });
+    told.collect()
+}
+
+/// Their places are told in pieces, and none is left out.
+#[test]
+fn l9_all_of_a_long_line_are_told_in_the_end() {
+    let (mut world, lease) = long_line(1200);
+    world.give_back(10, &lease, 1);
     world.run(5000);
-    let told: std::collections::BTreeSet<_> = world
-        .news()
-        .into_iter()
-        .filter_map(|(_, push)| match push {
-            Push::Queued(nonce, place) => Some((nonce, place.position)),
-            _ => None,
-        })
-        .collect();
-    let expected = (2..=1200).map(|number| (many(number).nonce, u32::from(number) - 1));
+    let expected = (2..=1200).map(|number| (one_of_many(number).1.nonce, u32::from(number) - 1));
+    let told: BTreeSet<_> = told(world.news()).into_iter().collect();
     assert_eq!(told, expected.collect());
+}
+
+#[test]
+fn l9_who_was_told_already_is_told_again_when_places_change_before_all_were() {
+    let (mut world, lease) = long_line(1200);
+    world.give_back(10, &lease, 1);
+    let (client, leaving) = one_of_many(2);
+    world.client(client, ClientAsk::Leave(leaving.nonce));
+    world.run(5000);
+    let mut told: BTreeMap<_, _> = told(world.news()).into_iter().collect();
+    told.remove(&leaving.nonce);
+    let expected = (3..=1200).map(|number| (one_of_many(number).1.nonce, u32::from(number) - 2));
+    assert_eq!(told, expected.collect());
+}
+
+#[test]
+fn a3_one_step_tells_so_many_and_the_next_is_asked_for_at_once() {
+    let most = PLACES_AT_ONCE_MAX + PLACES_PER_STEP_MAX;
+    for more in [0, 1, 2] {
+        let (mut world, lease) = long_line(u16::try_from(1 + most + more).unwrap());
+        world.give_back(10, &lease, 1);
+        assert_eq!(told(world.news()).len(), most);
+        assert_eq!(world.last.wake == Some(world.now.boot), more > 0);
+        world.input(Input::Tick);
+        assert_eq!(told(world.news()).len(), more);
+    }
 }
 
 #[test]

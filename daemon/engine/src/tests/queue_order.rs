@@ -203,6 +203,43 @@ fn l9_an_idle_reservation_serves_its_own_although_others_wait() {
 }
 
 #[test]
+fn l9_seats_that_a_new_policy_reserves_for_who_waits_are_its_own() {
+    let (mut world, leases) = full(1);
+    world.wait_with(11, waits("bob", 21, 1));
+    world.wait_with(12, waits("ann", 22, 1));
+    let reserve = vec![rule(1, &["user:ann"], ReserveRule { seats: 1 })];
+    let with = Policy {
+        reserve,
+        ..policy()
+    };
+    world.set_policy(with).unwrap();
+    give_back(&mut world, &leases[0], 1);
+    assert_eq!(offered(&world), [22]);
+}
+
+/// Nothing was seen to change for its line: what it has elsewhere ended, and so did its bound.
+#[test]
+fn l9_who_was_passed_over_is_looked_at_again_within_half_a_minute() {
+    let mut world = two_features(1, 2);
+    world.settings.leases_per_client_max = 2;
+    let settings = world.settings.clone();
+    world.admin(AdminAsk::Configure(settings)).unwrap();
+    let takes = |nonce| Checkout {
+        wait: false,
+        ..mesher(nonce)
+    };
+    let solver = world.checkout(10, 1).unwrap().lease;
+    let ends = world.checkout_with(11, takes(2)).unwrap().lease;
+    assert_eq!(queued(&world.wait_with(11, waits("ada", 21, 1))), 1);
+    world.checkout_with(11, takes(3)).unwrap();
+    give_back(&mut world, &solver, 1);
+    assert_eq!(offered(&world), [0; 0], "it has as many as it may");
+    world.release(11, &ends, 2, link(2, 200)).unwrap();
+    world.run(30_000);
+    assert_eq!(offered(&world), [21]);
+}
+
+#[test]
 fn l9_who_shares_a_seat_that_was_granted_waits_no_more() {
     let mut world = World::new();
     let mut shared = feature("solver", Some(1));

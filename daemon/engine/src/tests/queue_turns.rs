@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::{
-    limits::WAITERS_LOOKED_AT_MAX,
+    limits::{WAITERS_LOOKED_AT_MAX, WAITERS_PER_CLIENT_MAX},
     policy::{MaximumRule, Per, QueueRule, ReserveRule},
 };
 
@@ -336,4 +336,42 @@ fn l9_a_waiter_keeps_only_pools_that_could_serve_it() {
         world.checkout_with(13, takes(waits("cid", 5, 1))),
         RefusalCode::NoSeat,
     );
+}
+
+#[test]
+fn a3_nobody_is_looked_at_while_fewer_are_free_than_anybody_asks_for() {
+    let mut world = World::with_seats(2);
+    let all = [1, 2].map(|number| waits("ada", number, 1));
+    let leases = all.clone().map(|it| world.takes(10, it));
+    world.queues(11, waits("bob", 100, 2));
+    let before = world.looks();
+    world.gives_back(10, &leases[0], &all[0]);
+    assert_eq!(world.looks(), before);
+    world.gives_back(10, &leases[1], &all[1]);
+    assert_eq!(world.offered_to(), [100]);
+}
+
+#[test]
+fn a3_a_lease_that_is_extended_has_nobody_looked_at() {
+    let mut world = World::with_seats(2);
+    world.set_policy(reserve(1, "user:ann")).unwrap();
+    let lease = world.checkout(10, 1).unwrap().lease;
+    world.queues(11, waits("bob", 100, 1));
+    let before = world.looks();
+    world.wish = Some(DurationMs::minutes(30));
+    world.renew(10, &lease, 1, link(1, 2)).unwrap();
+    assert_eq!(world.looks(), before);
+}
+
+/// A3.
+#[test]
+fn l9_who_left_the_queue_counts_no_more() {
+    let mut world = World::with_seats(1);
+    world.takes(10, waits("ada", 1, 1));
+    for number in 0..=u32::try_from(WAITERS_PER_CLIENT_MAX).unwrap() {
+        let checkout = waits("bob", number, 1);
+        let nonce = checkout.nonce;
+        world.queues(11, checkout);
+        world.client(11, ClientAsk::Leave(nonce));
+    }
 }
