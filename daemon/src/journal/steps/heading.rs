@@ -1,5 +1,7 @@
 //! What a file of steps begins with: its version, and the seed of its steps' checksums.
 
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::super::JournalError;
@@ -40,12 +42,23 @@ impl Heading {
         bytes
     }
 
-    /// The heading of a file. `None` for a file that no step was ever written to: it is too short, or zeros.
+    /// Writes it to the beginning of a file whose steps nobody needs any more, its first word last: wherever this ends
+    /// early, the file reads as one without steps.
+    pub(super) fn write(&self, file: &impl FileExt) -> io::Result<()> {
+        let bytes = self.encode();
+        let (name, rest) = bytes.split_at(MAGIC.len());
+        file.write_all_at(&[0; MAGIC.len()], 0)?;
+        file.write_all_at(rest, MAGIC.len() as u64)?;
+        file.write_all_at(name, 0)
+    }
+
+    /// The heading of a file. `None` for one without steps: it is too short, or its first word is missing or half
+    /// written. That one of a life's own was lost so, the witness tells (S3).
     pub(super) fn read(file: &[u8]) -> Result<Option<Self>, Refused> {
         let Some(bytes) = file.first_chunk::<HEADING_LENGTH>() else {
             return Ok(None);
         };
-        if bytes.iter().all(|byte| *byte == 0) {
+        if is_unfinished(&bytes[..MAGIC.len()]) {
             return Ok(None);
         }
         let mut seed = Seed::default();
@@ -56,6 +69,12 @@ impl Heading {
         }
         Err(refused(bytes))
     }
+}
+
+/// Some of it is there, in its place, and the rest zeros.
+fn is_unfinished(name: &[u8]) -> bool {
+    let pairs = || name.iter().zip(&MAGIC);
+    pairs().all(|(byte, due)| *byte == 0 || byte == due) && pairs().any(|(byte, due)| byte != due)
 }
 
 fn refused(bytes: &[u8; HEADING_LENGTH]) -> Refused {
@@ -76,6 +95,9 @@ const CHECK_AT: usize = 32;
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::fs::File;
+
     use super::*;
 
     #[test]
@@ -98,6 +120,47 @@ mod tests {
         let check = crc32fast::hash(&bytes[..CHECK_AT]);
         bytes[CHECK_AT..CHECK_AT + 4].copy_from_slice(&check.to_le_bytes());
         assert_eq!(Heading::read(&bytes), Err(Refused::Newer(9)));
+    }
+
+    /// Wherever a full disk or the end of the process cuts it short, byte by byte.
+    #[test]
+    fn s3_a_heading_that_is_half_written_is_no_damage() {
+        let [old, new] = [[7; 16], [9; 16]].map(|seed| Heading { seed });
+        for length in 0..=2 * MAGIC.len() + HEADING_LENGTH - MAGIC.len() {
+            let file = tempfile::tempfile().unwrap();
+            file.write_all_at(&old.encode(), 0).unwrap();
+            file.write_all_at(&[5; 100], HEADING_BYTES).unwrap();
+            let outcome = new.write(&Short {
+                file: &file,
+                left: Cell::new(length),
+            });
+            let mut bytes = [0; 140];
+            file.read_exact_at(&mut bytes, 0).unwrap();
+            let found = Heading::read(&bytes).unwrap();
+            match outcome {
+                Ok(()) => assert_eq!(found.as_ref(), Some(&new)),
+                Err(_) if length == 0 => assert_eq!(found.as_ref(), Some(&old)),
+                Err(_) => assert_eq!(found, None, "after {length} bytes"),
+            }
+        }
+    }
+
+    /// A disk with room for so many bytes more.
+    struct Short<'a> {
+        file: &'a File,
+        left: Cell<usize>,
+    }
+
+    impl FileExt for Short<'_> {
+        fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+            self.file.read_at(bytes, at)
+        }
+
+        fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+            let taken = bytes.len().min(self.left.get());
+            self.left.set(self.left.get() - taken);
+            self.file.write_at(&bytes[..taken], at)
+        }
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl StepFile {
             .open(&path)
             .map_err(JournalError::io("open", &path))?;
         fill(&file, bytes)
-            .and_then(|()| file.write_all_at(&heading.encode(), 0))
+            .and_then(|()| heading.write(&file))
             .and_then(|()| file.sync_all())
             .map_err(JournalError::io("prepare", &path))?;
         Ok(Self {
