@@ -280,18 +280,13 @@ fn finish(
     let known = [base.epoch, walk.epoch, old.map_or(0, |old| old.meta.epoch)];
     let epoch = epoch_floor.max(known.into_iter().max().unwrap_or(0) + 1);
     // A log that is whole goes on; another one is moved aside, and a new one goes on from what is known.
-    let furthest = if walk.end.number > base.log.number {
-        walk.end
-    } else {
-        base.log
-    };
+    let furthest = std::cmp::max_by_key(walk.end, base.log, |it| it.number);
     let old_waits = old.filter(|old| old.meta.logged == base.log);
-    let waiting = old_waits.into_iter().flat_map(|old| &old.outbox);
-    // Some of what the store still kept for the log may be in it already; and a log that goes on tells nothing that the
-    // state does not hold.
-    let joins =
-        |it: &&Entry| it.number > furthest.number && (!is_whole || it.number <= base.applied);
-    let waiting = waiting.filter(joins).cloned();
+    let waiting = old_waits.map_or_else(Vec::new, |old| {
+        // A log that goes on tells nothing that the state does not hold.
+        let known_last = if is_whole { base.applied } else { u64::MAX };
+        old.waiting(furthest.number, known_last)
+    });
     let plan = Plan {
         meta: Meta {
             epoch,
@@ -303,7 +298,7 @@ fn finish(
         },
         state: base.state,
         new_log: !is_whole,
-        waiting: waiting.collect(),
+        waiting,
         findings,
     };
     rebuild::put_in_place(paths, plan, options)

@@ -14,6 +14,14 @@ pub(super) struct Contents {
     pub(super) outbox: Vec<Entry>,
 }
 
+impl Contents {
+    /// What the store still kept for the log, after entry `after`, as some of it may be there already, and up to entry `last`.
+    pub(super) fn waiting(&self, after: u64, last: u64) -> Vec<Entry> {
+        let joins = |it: &&Entry| (after + 1..=last).contains(&it.number);
+        self.outbox.iter().filter(joins).cloned().collect()
+    }
+}
+
 /// Reads a whole store, also one that went back; its database is closed again on return.
 pub(super) fn read_store(paths: &StorePaths, format: &Format) -> Result<Contents, JournalError> {
     if !paths.store.join("db").exists() {
