@@ -3,7 +3,7 @@
 use super::frame::{self, Kind, META_KEY};
 use super::{RestoreSource, Restored};
 use crate::little_endian::u64_at;
-use crate::usage::LogHead;
+use crate::usage::{Known, LogHead};
 
 /// What a store knows about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,14 @@ pub(super) struct Meta {
 }
 
 impl Meta {
+    /// What the usage log's writer is told of it.
+    pub(super) fn known(&self) -> Known {
+        Known {
+            logged: self.logged,
+            last_number: self.last_number,
+        }
+    }
+
     pub(super) fn encode(&self, version: u8) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(META_BYTES);
         for number in [

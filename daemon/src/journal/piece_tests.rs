@@ -9,7 +9,7 @@ use super::pieces::pieces;
 use super::steps::{Place, StepRecord, Steps};
 use super::survey::read_store;
 use super::*;
-use crate::usage::{Entry, Known, LogHead, Reader, Writer, verify};
+use crate::usage::{Entry, LogHead, Reader, Writer, verify};
 
 #[test]
 fn s1_a_crash_between_two_pieces_loses_nothing() {
@@ -126,11 +126,7 @@ fn torn_between_pieces(state: &Path) -> LogHead {
 }
 
 fn logged(paths: &StorePaths, store: &store::Store) -> (Vec<StepRecord>, Vec<LogHead>) {
-    let known = Known {
-        logged: store.meta.logged,
-        last_number: store.meta.last_number,
-    };
-    let mut writer = Writer::open(&paths.usage, known, 1 << 20).unwrap();
+    let mut writer = Writer::open(&paths.usage, store.meta.known(), 1 << 20).unwrap();
     let mut files = Steps::prepare(&paths.store, 1 << 20).unwrap();
     let steps: Vec<_> = (1..=STEPS)
         .map(|number| step(&files, store, number))

@@ -14,7 +14,7 @@ use super::restore::{Rebuilt, give_all};
 use super::store::Change;
 use super::survey::{State, read_store};
 use super::{JournalError, Restored, SledOptions, StorePaths, Write, files, witness};
-use crate::usage::{Entry, Known, Writer};
+use crate::usage::{Entry, Writer};
 
 /// What the new store is to hold.
 pub(super) struct Plan {
@@ -46,19 +46,12 @@ pub(super) fn put_in_place(
     } else {
         None
     };
-    if new_log {
-        files::create_directory(&paths.usage)?;
-        let mut writer = Writer::begin(&paths.usage, meta.logged, options.segment_bytes_max)?;
-        meta.logged = writer.append(waiting.iter().map(Entry::encode))?;
-    } else if !waiting.is_empty() {
-        let known = Known {
-            logged: meta.logged,
-            last_number: meta.logged.number,
-        };
-        let mut writer = Writer::open(&paths.usage, known, options.segment_bytes_max)?;
-        meta.logged = writer.append(waiting.iter().map(Entry::encode))?;
-    }
     meta.last_number = meta.logged.number;
+    if new_log || !waiting.is_empty() {
+        let mut writer = log_writer(paths, new_log, &meta, options)?;
+        meta.logged = writer.append(waiting.iter().map(Entry::encode))?;
+        meta.last_number = meta.logged.number;
+    }
     // The witness must never be ahead of the new store.
     meta.sequence = witness::read(&paths.witness).unwrap_or(0);
     let building = StorePaths {
@@ -85,6 +78,21 @@ pub(super) fn put_in_place(
         replaced_log,
         findings,
     })
+}
+
+/// The log that goes on after `meta.logged`: the one that is there, or a new one.
+fn log_writer(
+    paths: &StorePaths,
+    new_log: bool,
+    meta: &Meta,
+    options: &SledOptions,
+) -> Result<Writer, JournalError> {
+    let bytes_max = options.segment_bytes_max;
+    if new_log {
+        files::create_directory(&paths.usage)?;
+        return Ok(Writer::begin(&paths.usage, meta.logged, bytes_max)?);
+    }
+    Ok(Writer::open(&paths.usage, meta.known(), bytes_max)?)
 }
 
 /// Writes the new store and reads it back once before it counts.

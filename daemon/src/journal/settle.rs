@@ -381,7 +381,7 @@ impl Progress {
 /// How far the thread steps back behind those that answer (setpriority(2), which on Linux sets one thread's): a tenth
 /// of their weight. It still gets on where they need all there is, and past the steps' bound they wait for it.
 const NICE: i32 = 10;
-/// Between two pieces of a change of sled's: whoever was woken meanwhile runs now. The scheduler alone lets it wait for the
+/// After each piece of a change of sled's: whoever was woken meanwhile runs now. The scheduler alone lets it wait for the
 /// rest of this thread's slice, however nice.
 const PIECE_REST: Duration = Duration::from_micros(200);
 /// How long the log waits for more before it syncs.

@@ -13,7 +13,7 @@ use super::steps::{Place, Steps};
 use super::store::Change;
 use super::witness::Witness;
 use super::{Batch, Journal, JournalError, Loaded, SnapshotInfo, StorePaths, Wake, check_batch};
-use crate::usage::{Entry, Known, Writer};
+use crate::usage::{Entry, Writer};
 
 /// A journal in a state directory. Holds that directory's lock until it is dropped.
 pub struct SledJournal {
@@ -77,11 +77,7 @@ impl SledJournal {
     ) -> Result<Self, JournalError> {
         let store = open::open(paths, &options.format)?;
         super::files::create_directory(&paths.usage)?;
-        let known = Known {
-            logged: store.meta.logged,
-            last_number: store.meta.last_number,
-        };
-        let writer = Writer::open(&paths.usage, known, options.segment_bytes_max)?;
+        let writer = Writer::open(&paths.usage, store.meta.known(), options.segment_bytes_max)?;
         // Opening has brought to sled what they held.
         let steps = Steps::prepare(&paths.store, options.steps_bytes)?;
         let meta = store.meta.clone();

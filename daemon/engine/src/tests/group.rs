@@ -372,9 +372,15 @@ fn l6_a_share_that_lapses_gives_priority_for_its_seats_once() {
 
 /// Counted by host, and lent to take home.
 fn lendable(seats: u32, serial: u64) -> Arc<VerifiedLicense> {
+    lendable_until(false, seats, serial)
+}
+
+/// The same, for as long as was asked for or until it is returned `early`.
+fn lendable_until(early: bool, seats: u32, serial: u64) -> Arc<VerifiedLicense> {
     let mut solver = feature("solver", Some(seats));
     solver.grouping = Grouping::Host;
     solver.borrow_ms_max = DurationMs::days(7);
+    solver.early_return = early;
     signed(&license("acme-1", serial, vec![solver]))
 }
 
@@ -430,19 +436,12 @@ fn l7_where_no_more_is_borrowed_than_there_is_a_borrowed_share_goes_on() {
 /// A host's borrow is returned, and what runs there on line costs a seat of its own again: one more than there is.
 #[test]
 fn l7_a_share_whose_borrow_is_returned_is_extended_only_where_there_are_seats() {
-    let early = |seats, serial| {
-        let mut solver = feature("solver", Some(seats));
-        solver.grouping = Grouping::Host;
-        solver.borrow_ms_max = DurationMs::days(7);
-        solver.early_return = true;
-        signed(&license("acme-1", serial, vec![solver]))
-    };
     let mut world = World::new();
-    world.install(&early(2, 1)).unwrap();
+    world.install(&lendable_until(true, 2, 1)).unwrap();
     let on_line = world.checkout(10, 1).unwrap().lease;
     let away = borrow_a_day(&mut world, 10, 9);
     borrow_a_day(&mut world, 11, 11);
-    world.install(&early(1, 2)).unwrap();
+    world.install(&lendable_until(true, 1, 2)).unwrap();
     refused(
         world.renew(10, &on_line, 1, link(1, 2)),
         RefusalCode::Overcommitted,

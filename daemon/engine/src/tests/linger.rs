@@ -330,8 +330,6 @@ fn a4_a_rule_by_network_is_about_where_the_seat_is_given_back() {
     }
 }
 
-/// A set waits for a second seat while its first lingers with its holder. To look at it takes the one and puts it
-/// back, which is no reason to look again: the daemon would do nothing else. Found by the simulator.
 #[test]
 fn all_that_lingers_is_taken_by_a_checkout_of_as_many() {
     let mut world = World::lingering(3);
@@ -342,6 +340,8 @@ fn all_that_lingers_is_taken_by_a_checkout_of_as_many() {
     assert_eq!(counts(&mut world), (1, 2, 0));
 }
 
+/// A set waits for a second seat while its first lingers with its holder. To look at it takes the one and puts it
+/// back, which is no reason to look again: the daemon would do nothing else. Found by the simulator.
 #[test]
 fn l9_a_waiting_set_whose_first_seat_lingers_is_looked_at_once() {
     let mut world = World::new();

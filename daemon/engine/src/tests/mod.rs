@@ -61,7 +61,7 @@ use crate::{
         AdminAsk, Answer, Caller, ClientAsk, ConnectionId, Input, Life, Output, Promise, ReplyTo,
         Settings, Status,
     },
-    policy::{Policy, Rule, Who},
+    policy::{Policy, ReserveRule, Rule, Who},
     record::{Event, Record},
 };
 
@@ -445,6 +445,14 @@ pub(crate) fn policy() -> Policy {
     Policy {
         file: "policy.toml".to_owned(),
         ..Policy::default()
+    }
+}
+
+/// So many seats of `acme/solver` are kept for these, in line 1, and nothing else is ruled.
+pub(crate) fn reserving(seats: u32, who: &str) -> Policy {
+    Policy {
+        reserve: vec![rule(1, &[who], ReserveRule { seats })],
+        ..policy()
     }
 }
 

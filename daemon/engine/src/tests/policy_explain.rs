@@ -56,12 +56,7 @@ fn a4_a_yes_says_which_seats_and_how_long() {
 #[test]
 fn a4_who_has_all_of_its_reservation_is_told_of_free_seats() {
     let mut world = World::with_seats(3);
-    let reserve = vec![rule(2, &["user:ada"], ReserveRule { seats: 1 })];
-    let reserving = Policy {
-        reserve,
-        ..policy()
-    };
-    world.set_policy(reserving).unwrap();
+    world.set_policy(reserving(1, "user:ada")).unwrap();
     world.checkout(10, 1).unwrap();
     let told = explain(&mut world, question(10, "ada")).unwrap().detail;
     assert!(told.contains(": free ones, 1 of 3 out,"), "{told}");

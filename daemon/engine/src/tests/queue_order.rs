@@ -2,7 +2,7 @@
 //! and policy, and ex-holders whose leases lapsed (L6).
 
 use super::*;
-use crate::policy::{Deny, PriorityRule, QueueRule, ReserveRule};
+use crate::policy::{Deny, PriorityRule, QueueRule};
 
 fn nonce(byte: u8) -> Nonce {
     Nonce([byte; 16])
@@ -178,12 +178,7 @@ fn l9_sets_that_want_each_others_features_do_not_block_each_other() {
 #[test]
 fn l9_an_idle_reservation_serves_its_own_although_others_wait() {
     let mut world = World::with_seats(3);
-    let reserve = vec![rule(1, &["user:ann"], ReserveRule { seats: 1 })];
-    let with = Policy {
-        reserve,
-        ..policy()
-    };
-    world.set_policy(with).unwrap();
+    world.set_policy(reserving(1, "user:ann")).unwrap();
     world.checkout(10, 1).unwrap();
     let lease = world.checkout(10, 2).unwrap().lease;
     world.wait_with(11, waits("bob", 21, 2));
@@ -207,12 +202,7 @@ fn l9_seats_that_a_new_policy_reserves_for_who_waits_are_its_own() {
     let (mut world, leases) = full(1);
     world.wait_with(11, waits("bob", 21, 1));
     world.wait_with(12, waits("ann", 22, 1));
-    let reserve = vec![rule(1, &["user:ann"], ReserveRule { seats: 1 })];
-    let with = Policy {
-        reserve,
-        ..policy()
-    };
-    world.set_policy(with).unwrap();
+    world.set_policy(reserving(1, "user:ann")).unwrap();
     give_back(&mut world, &leases[0], 1);
     assert_eq!(offered(&world), [22]);
 }
@@ -386,12 +376,7 @@ fn l6_evicted_and_released_seats_give_no_priority() {
 #[test]
 fn l6_an_ex_holder_takes_no_idle_reservation_of_others() {
     let (mut world, leases) = full(2);
-    let reserve = vec![rule(1, &["user:ann"], ReserveRule { seats: 1 })];
-    let with = Policy {
-        reserve,
-        ..policy()
-    };
-    world.set_policy(with).unwrap();
+    world.set_policy(reserving(1, "user:ann")).unwrap();
     world.pass(R + G - 1);
     world.renew(10, &leases[0], 1, link(1, 2)).unwrap();
     world.run(1);

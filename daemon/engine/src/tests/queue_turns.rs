@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     limits::{WAITERS_LOOKED_AT_MAX, WAITERS_PER_CLIENT_MAX},
-    policy::{MaximumRule, Per, QueueRule, ReserveRule},
+    policy::{MaximumRule, Per, QueueRule},
 };
 
 /// One seat of `solver` for a user who would wait; many may, so a nonce is a number here.
@@ -48,14 +48,6 @@ fn grouped(name: &str, seats: u32, grouping: Grouping) -> Feature {
 }
 
 /// Seats kept for one user of `solver`.
-fn reserve(seats: u32, who: &str) -> Policy {
-    let reserve = vec![rule(1, &[who], ReserveRule { seats })];
-    Policy {
-        reserve,
-        ..policy()
-    }
-}
-
 impl World {
     fn takes(&mut self, client: u8, checkout: Checkout) -> Lease {
         self.checkout_with(client, takes(checkout)).unwrap().lease
@@ -211,7 +203,7 @@ fn l9_who_shares_a_users_seat_under_another_key_waits_no_more() {
 #[test]
 fn a3_the_idle_seats_of_a_reservation_are_offered_in_steps_too() {
     let mut world = World::with_seats(200);
-    world.set_policy(reserve(100, "user:ann")).unwrap();
+    world.set_policy(reserving(100, "user:ann")).unwrap();
     let hers = waits("ann", 1, 100);
     let lease = world.takes(10, hers.clone());
     world.takes(10, waits("ada", 2, 100));
@@ -232,7 +224,7 @@ fn a3_the_idle_seats_of_a_reservation_are_offered_in_steps_too() {
 #[test]
 fn a3_a_reservation_with_nothing_idle_has_nobody_looked_at() {
     let mut world = World::with_seats(3);
-    world.set_policy(reserve(1, "user:ann")).unwrap();
+    world.set_policy(reserving(1, "user:ann")).unwrap();
     world.takes(10, waits("ann", 1, 1));
     world.takes(10, waits("ada", 2, 1));
     let third = waits("ada", 3, 1);
@@ -252,7 +244,7 @@ fn l9_within_a_reservation_nobody_passes_who_did_not_wait() {
         let queue = vec![rule(2, &[], QueueRule { backfill })];
         let with = Policy {
             queue,
-            ..reserve(2, "user:an*")
+            ..reserving(2, "user:an*")
         };
         world.set_policy(with).unwrap();
         world.takes(10, waits("ann", 1, 1));
@@ -287,7 +279,7 @@ fn l9_who_may_have_no_more_is_passed_over_in_its_reservation() {
     };
     let with = Policy {
         maximum: vec![rule(2, &["user:ann"], maximum)],
-        ..reserve(2, "user:a*")
+        ..reserving(2, "user:a*")
     };
     world.set_policy(with).unwrap();
     let (first, second) = (waits("abe", 1, 1), waits("abe", 2, 1));
@@ -354,7 +346,7 @@ fn a3_nobody_is_looked_at_while_fewer_are_free_than_anybody_asks_for() {
 #[test]
 fn a3_a_lease_that_is_extended_has_nobody_looked_at() {
     let mut world = World::with_seats(2);
-    world.set_policy(reserve(1, "user:ann")).unwrap();
+    world.set_policy(reserving(1, "user:ann")).unwrap();
     let lease = world.checkout(10, 1).unwrap().lease;
     world.queues(11, waits("bob", 100, 1));
     let before = world.looks();

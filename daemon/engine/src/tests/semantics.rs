@@ -145,12 +145,7 @@ fn l9_only_what_comes_back_by_itself_is_waited_for() {
         }),
         (RefusalCode::Reserved, || {
             let mut world = World::with_seats(1);
-            let reserve = vec![rule(1, &["user:ann"], ReserveRule { seats: 1 })];
-            let with = Policy {
-                reserve,
-                ..policy()
-            };
-            world.set_policy(with).unwrap();
+            world.set_policy(reserving(1, "user:ann")).unwrap();
             world
         }),
         (RefusalCode::Overcommitted, || {

@@ -73,8 +73,8 @@ impl Heading {
 
 /// Some of it is there, in its place, and the rest zeros.
 fn is_unfinished(name: &[u8]) -> bool {
-    let pairs = || name.iter().zip(&MAGIC);
-    pairs().all(|(byte, due)| *byte == 0 || byte == due) && pairs().any(|(byte, due)| byte != due)
+    let mut pairs = name.iter().zip(&MAGIC);
+    name != MAGIC && pairs.all(|(byte, due)| *byte == 0 || byte == due)
 }
 
 fn refused(bytes: &[u8; HEADING_LENGTH]) -> Refused {
