@@ -4,6 +4,7 @@
 //! It must not lose, double or reorder one. It decides when sled is written to, and never what a step says.
 
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -85,23 +86,7 @@ impl Settler {
         let waiting = store.outbox()?;
         let left_over = waiting.iter().filter(|entry| entry.number > logged.number);
         let logged = writer.append(left_over.map(Entry::encode))?;
-        let progress = Progress {
-            waiting: Vec::new(),
-            pushed: logged.number,
-            logged,
-            settled: store.meta.sequence,
-            failed: None,
-            stopped: false,
-            closing: false,
-            log_wanted: 0,
-            segment_ends: false,
-            settle_wanted: 0,
-            wake: None,
-        };
-        let shared = Arc::new(Shared {
-            progress: Mutex::new(progress),
-            changed: Condvar::new(),
-        });
+        let shared = Arc::new(Shared::new(logged, store.meta.sequence));
         let store = Arc::new(Mutex::new(store));
         let worker = Worker {
             shared: Arc::clone(&shared),
@@ -197,7 +182,7 @@ impl Drop for Settler {
         self.shared.progress().closing = true;
         self.shared.changed.notify_all();
         if let Some(thread) = self.thread.take() {
-            // It cannot panic, and if it did there is nobody left to tell.
+            // What it panics with is caught, and there is nobody left to tell.
             let _ = thread.join();
         }
     }
@@ -219,18 +204,8 @@ impl Worker {
     fn run(mut self) {
         // Whoever asks for a seat goes first; where it may not be set, both are alike.
         let _ = rustix::process::setpriority_process(None, NICE);
-        let outcome = self.work();
-        let mut progress = self.shared.progress();
-        progress.stopped = true;
-        let is_failed = outcome.is_err();
-        // S4: not tried again; the steps are safe in their files.
-        progress.failed = outcome.err();
-        let wake = progress.wake.take().filter(|_| is_failed);
-        drop(progress);
-        self.shared.changed.notify_all();
-        if let Some(wake) = wake {
-            wake();
-        }
+        let shared = Arc::clone(&self.shared);
+        shared.stop(caught(|| self.work()));
     }
 
     fn work(&mut self) -> Result<(), JournalError> {
@@ -312,7 +287,58 @@ impl Worker {
     }
 }
 
+/// A panic is a failure like others: somebody may be waiting for this thread.
+fn caught(work: impl FnOnce() -> Result<(), JournalError>) -> Result<(), JournalError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let fault = "a fault of usherd's own, told above; the steps are safe in their files";
+        Err(stopped(fault))
+    })
+}
+
+fn stopped(why: &str) -> JournalError {
+    JournalError::Io {
+        operation: "write",
+        path: "the usage log and the store".into(),
+        source: std::io::Error::other(why),
+    }
+}
+
 impl Shared {
+    fn new(logged: LogHead, settled: u64) -> Self {
+        let progress = Progress {
+            waiting: Vec::new(),
+            pushed: logged.number,
+            logged,
+            settled,
+            failed: None,
+            stopped: false,
+            closing: false,
+            log_wanted: 0,
+            segment_ends: false,
+            settle_wanted: 0,
+            wake: None,
+        };
+        Self {
+            progress: Mutex::new(progress),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Nothing will be written any more: tells everybody who waits, and where it failed the journal's owner.
+    fn stop(&self, outcome: Result<(), JournalError>) {
+        let mut progress = self.progress();
+        progress.stopped = true;
+        let is_failed = outcome.is_err();
+        // S4: not tried again; the steps are safe in their files.
+        progress.failed = outcome.err();
+        let wake = progress.wake.take().filter(|_| is_failed);
+        drop(progress);
+        self.changed.notify_all();
+        if let Some(wake) = wake {
+            wake();
+        }
+    }
+
     fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -368,11 +394,7 @@ impl Progress {
     fn judge(&mut self) -> Result<(), JournalError> {
         match self.failed.take() {
             Some(error) => Err(error),
-            None if self.stopped => Err(JournalError::Io {
-                operation: "write",
-                path: "the usage log and the store".into(),
-                source: std::io::Error::other("their thread has stopped"),
-            }),
+            None if self.stopped => Err(stopped("their thread has stopped")),
             None => Ok(()),
         }
     }
@@ -392,3 +414,26 @@ const SETTLE_LINGER: Duration = Duration::from_millis(100);
 const SETTLE_ROUNDS: u32 = 20;
 /// or so many bytes of steps.
 const SETTLE_BYTES: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// L13: nobody waits for a thread that is gone, and its owner hears of it at once.
+    #[test]
+    fn a_panic_ends_every_wait_and_wakes_the_owner() {
+        let shared = Arc::new(Shared::new(LogHead::default(), 0));
+        let (tell, told) = std::sync::mpsc::channel();
+        shared.progress().wake = Some(Box::new(move || tell.send(()).unwrap()));
+        let waits = Arc::clone(&shared);
+        let waiter = thread::spawn(move || waits.wait_for_log(1).judge().unwrap_err().to_string());
+        while shared.progress().log_wanted == 0 {
+            thread::yield_now();
+        }
+        shared.stop(caught(|| panic!("a count that cannot be")));
+        told.recv().unwrap();
+        let message = waiter.join().unwrap();
+        assert!(message.contains("a fault of usherd's own"), "{message}");
+        assert!(message.contains("start usherd again"), "{message}");
+    }
+}

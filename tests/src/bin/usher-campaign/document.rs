@@ -1,7 +1,7 @@
 //! The figures of `docs/reliability.md`: sums over the ledger, between two marks; the words around them are people's.
 
 use crate::ledger::{Ledger, Line};
-use crate::part::{PARTS, Part};
+use crate::part::{Goal, PARTS, Part};
 use crate::slice::root;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -39,19 +39,29 @@ fn section(part: &Part, ledger: &Ledger) -> String {
         let count = grouped(ledger.sum(proof, figure));
         let _ = writeln!(text, "| {proof} | {figure} | {count} |");
     }
-    let reached = if goal.is_reached(ledger) {
-        "reached"
-    } else {
-        "not reached"
-    };
     let _ = writeln!(
         text,
-        "\nGoal: {} {}, {reached}. {}",
-        grouped(goal.count),
-        goal.figure,
+        "\n{} {}",
+        outcome(goal, ledger),
         circumstances(&lines)
     );
     text
+}
+
+fn outcome(goal: &Goal, ledger: &Ledger) -> String {
+    let wanted = format!("Goal: {} {}", grouped(goal.count), goal.figure);
+    let short = goal.short(ledger);
+    match (goal.proofs, short.as_slice()) {
+        ([_], []) => format!("{wanted}, reached."),
+        ([_], _) => format!("{wanted}, not reached."),
+        (_, []) => format!("{wanted} of each, reached by all."),
+        (all, _) => format!(
+            "{wanted} of each, reached by {} of {}, not by: {}.",
+            all.len() - short.len(),
+            all.len(),
+            short.join(", ")
+        ),
+    }
 }
 
 /// Each figure once, as they came.

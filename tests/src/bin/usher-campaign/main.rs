@@ -88,8 +88,11 @@ fn run(name: &str, slices: u64, rounds: Option<u64>) -> bool {
 fn list() -> bool {
     let ledger = Ledger::read();
     for Part { name, goal, .. } in PARTS {
-        let (done, wanted) = (ledger.sum(goal.proof, goal.figure), goal.count);
-        println!("{name:<16} {done:>12} of {wanted:>12} {}", goal.figure);
+        for proof in goal.proofs {
+            let (done, wanted) = (ledger.sum(proof, goal.figure), goal.count);
+            let figure = goal.figure;
+            println!("{name:<16} {done:>12} of {wanted:>12} {figure} ({proof})");
+        }
     }
     true
 }

@@ -17,10 +17,10 @@ pub(crate) struct Part {
     pub(crate) command: &'static [&'static str],
 }
 
-/// A figure and the sum at which it is enough.
+/// A figure and the sum at which it is enough, for each of these proofs.
 #[derive(Debug)]
 pub(crate) struct Goal {
-    pub(crate) proof: &'static str,
+    pub(crate) proofs: &'static [&'static str],
     pub(crate) figure: &'static str,
     pub(crate) count: u64,
 }
@@ -28,7 +28,15 @@ pub(crate) struct Goal {
 impl Goal {
     /// Whether the slices so far come to it.
     pub(crate) fn is_reached(&self, ledger: &Ledger) -> bool {
-        ledger.sum(self.proof, self.figure) >= self.count
+        self.short(ledger).is_empty()
+    }
+
+    /// The proofs that have not enough.
+    pub(crate) fn short(&self, ledger: &Ledger) -> Vec<&'static str> {
+        let proofs = self.proofs.iter().copied();
+        proofs
+            .filter(|proof| ledger.sum(proof, self.figure) < self.count)
+            .collect()
     }
 }
 
@@ -39,7 +47,7 @@ pub(crate) const PARTS: &[Part] = &[
         what: "The real engine, core and client session in virtual time: random worlds with crashes, power cuts, a bad network, drifting, jumping and sleeping clocks, and administrators at work.",
         rounds: 250,
         goal: Goal {
-            proof: "simulation",
+            proofs: &["simulation"],
             figure: "simulated hours",
             count: 1_000_000,
         },
@@ -62,7 +70,7 @@ pub(crate) const PARTS: &[Part] = &[
         what: "Every state of the lease protocol at 3 clients, 2 seats, 1 restart and 1 place in the queue; and the real engine taken along random ways of it.",
         rounds: 1_000,
         goal: Goal {
-            proof: "the engine beside the model",
+            proofs: &["the engine beside the model"],
             figure: "ways",
             count: 1_000,
         },
@@ -81,7 +89,7 @@ pub(crate) const PARTS: &[Part] = &[
         what: "The real daemon, killed with `kill -9` under load, three in ten times while it starts.",
         rounds: 10,
         goal: Goal {
-            proof: "kill -9",
+            proofs: &["kill -9"],
             figure: "kills",
             count: 1_000,
         },
@@ -103,7 +111,7 @@ pub(crate) const PARTS: &[Part] = &[
         what: "Copies of the block device under a writing daemon, mounted again as a power cut would have left them.",
         rounds: 15,
         goal: Goal {
-            proof: "power cuts",
+            proofs: &["power cuts"],
             figure: "rounds",
             count: 60,
         },
@@ -125,7 +133,7 @@ pub(crate) const PARTS: &[Part] = &[
         what: "A disk that fails or is full at one write, or gets space again; every file damaged in every way.",
         rounds: 1_000,
         goal: Goal {
-            proof: "damaged files",
+            proofs: &["damaged files"],
             figure: "mutations",
             count: 10_000,
         },
@@ -147,7 +155,7 @@ pub(crate) const PARTS: &[Part] = &[
         what: "Backup, restore and repair under load, borrowed seats among it.",
         rounds: 100,
         goal: Goal {
-            proof: "restore drills",
+            proofs: &["restore drills"],
             figure: "restores and repairs",
             count: 1_000,
         },
@@ -169,7 +177,7 @@ pub(crate) const PARTS: &[Part] = &[
         what: "Every parser, and the state behind a connection, fed with mutated bytes.",
         rounds: 10_000_000,
         goal: Goal {
-            proof: "fuzz frame",
+            proofs: FUZZED,
             figure: "runs",
             count: 100_000_000,
         },
@@ -180,7 +188,7 @@ pub(crate) const PARTS: &[Part] = &[
         what: "Strangers and one greedy client press while known clients work, a minute each.",
         rounds: 3,
         goal: Goal {
-            proof: "floods",
+            proofs: &["floods"],
             figure: "rounds",
             count: 3,
         },
@@ -203,7 +211,7 @@ pub(crate) const PARTS: &[Part] = &[
         what: "A rogue server, clones, and searches while the network is in trouble.",
         rounds: 5,
         goal: Goal {
-            proof: "searches under trouble",
+            proofs: &["searches under trouble"],
             figure: "searches",
             count: 500,
         },
@@ -226,10 +234,51 @@ pub(crate) const PARTS: &[Part] = &[
         what: "The engine and the protocol with one sign or condition changed at a time.",
         rounds: 1,
         goal: Goal {
-            proof: "mutants",
+            proofs: &["mutants"],
             figure: "hundredths of all changes",
             count: 100,
         },
         command: &["tests/mutants", "campaign"],
     },
 ];
+
+/// Every target of `fuzz/`, as `tests/fuzz` calls its figures.
+const FUZZED: &[&str] = &[
+    "fuzz admin",
+    "fuzz config",
+    "fuzz documents",
+    "fuzz engine",
+    "fuzz flexnet",
+    "fuzz frame",
+    "fuzz lease_file",
+    "fuzz license",
+    "fuzz log_segment",
+    "fuzz mdns_answer",
+    "fuzz mdns_packet",
+    "fuzz mdns_txt",
+    "fuzz policy",
+    "fuzz reply",
+    "fuzz session",
+    "fuzz signed",
+    "fuzz store",
+    "fuzz words",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slice::root;
+    use std::fs;
+
+    #[test]
+    fn every_fuzz_target_has_a_goal() {
+        let files = fs::read_dir(root().join("fuzz/fuzz_targets")).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut targets: Vec<_> = names
+            .filter(|name| name != "seeds.rs")
+            .map(|name| format!("fuzz {}", name.trim_end_matches(".rs")))
+            .collect();
+        targets.sort();
+        assert_eq!(targets, FUZZED);
+    }
+}
