@@ -16,6 +16,7 @@ use tokio::sync::{Barrier, mpsc};
 
 use crate::figures::Latencies;
 use crate::floor::Sizes;
+use crate::process::busy_ns;
 use crate::stopwatch::{now_ns, us_since};
 
 /// How much of what.
@@ -176,6 +177,7 @@ impl Done {
         let windows = window_ms.map(|ms| windows(&self.first, began, ms * 1_000_000));
         json!({
             "per_second": self.requests as f64 / us * 1e6,
+            "own_us_per_request": busy_ns(std::process::id()) as f64 / 1000.0 / self.requests as f64,
             "p50_us": first.us_at(0.5),
             "p99_us": first.us_at(0.99),
             "p999_us": first.us_at(0.999),

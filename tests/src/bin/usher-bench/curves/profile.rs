@@ -1,61 +1,117 @@
-//! Where the daemon's time on a processor goes while 64 connections check out and release. Decides which function counts
-//! for what; must not judge it.
+//! Where the daemon's time on a processor goes while 64 connections check out and release, and the floor's beside it.
+//! Decides which function counts for what; must not judge it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::drive::{Load, Work};
 use crate::figures::{grouped, short};
-use crate::ground::Site;
-use crate::load::figure;
+use crate::load::{Pair, figure};
 use crate::process::busy_ns;
 
 pub(super) fn text() -> String {
-    let site = Site::new(10_000);
-    let busy = busy_ns(site.pid());
+    let pair = Pair::new();
     let load = Load::closed(CONNECTIONS, Work::Pairs, MS);
-    let (report, samples) = thread::scope(|scope| {
-        let driven = scope.spawn(|| site.drive(load));
-        thread::sleep(Duration::from_millis(MS / 4));
-        let samples = sample(site.pid());
-        (driven.join().unwrap(), samples)
-    });
-    let Some(samples) = samples else {
-        return "Not measured: `perf` is missing here, or may not look.\n".to_owned();
-    };
-    #[expect(clippy::cast_precision_loss, reason = "seconds")]
-    let (busy_us, seconds) = (
-        (busy_ns(site.pid()) - busy) as f64 / 1000.0,
-        MS as f64 / 1000.0,
-    );
-    let requests = figure(&report, "per_second") * seconds;
-    table(&samples, busy_us / requests, requests / seconds)
+    let usher = profile(pair.site.pid(), || pair.site.drive(load));
+    let floor = profile(pair.floor.pid(), || pair.floor.drive(load));
+    match (usher, floor) {
+        (Some(usher), Some(floor)) => table(&usher, &floor),
+        _ => "Not measured: `perf` is missing here, or may not look.\n".to_owned(),
+    }
 }
 
-/// Shares of all samples, the greatest first.
-fn table(samples: &str, us_per_request: f64, per_second: f64) -> String {
-    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
-    for sample in samples.split("\n\n").filter(|it| !it.trim().is_empty()) {
-        *counts.entry(purpose(sample)).or_default() += 1;
+/// What a server did under a load.
+struct Profile {
+    /// By purpose.
+    counts: BTreeMap<&'static str, u32>,
+    /// Time on a processor, on all threads together.
+    us_per_request: f64,
+    /// The load generator's.
+    driver_us_per_request: f64,
+    per_second: f64,
+}
+
+impl Profile {
+    fn of(samples: &str, busy_us: f64, seconds: f64, report: &Value) -> Self {
+        let per_second = figure(report, "per_second");
+        let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+        for sample in samples.split("\n\n").filter(|it| !it.trim().is_empty()) {
+            *counts.entry(purpose(sample)).or_default() += 1;
+        }
+        Self {
+            counts,
+            us_per_request: busy_us / (per_second * seconds),
+            driver_us_per_request: figure(report, "own_us_per_request"),
+            per_second,
+        }
     }
-    let all = f64::from(counts.values().sum::<u32>());
-    let mut shares: Vec<_> = counts.into_iter().collect();
-    shares.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+
+    fn samples(&self) -> f64 {
+        f64::from(self.counts.values().sum::<u32>())
+    }
+
+    fn share(&self, purpose: &str) -> f64 {
+        f64::from(self.counts.get(purpose).copied().unwrap_or(0)) / self.samples()
+    }
+}
+
+/// Looks at the server while it is driven; nothing where `perf` cannot.
+fn profile(pid: u32, drive: impl FnOnce() -> Value + Send) -> Option<Profile> {
+    let busy = busy_ns(pid);
+    let (report, samples) = thread::scope(|scope| {
+        let driven = scope.spawn(drive);
+        thread::sleep(Duration::from_millis(MS / 4));
+        let samples = sample(pid);
+        (driven.join().unwrap(), samples)
+    });
+    #[expect(clippy::cast_precision_loss, reason = "seconds")]
+    let (busy_us, seconds) = ((busy_ns(pid) - busy) as f64 / 1000.0, MS as f64 / 1000.0);
+    Some(Profile::of(&samples?, busy_us, seconds, &report))
+}
+
+/// Shares of all samples, the daemon's greatest first.
+fn table(usher: &Profile, floor: &Profile) -> String {
+    let purposes: BTreeSet<_> = usher.counts.keys().chain(floor.counts.keys()).collect();
+    let mut rows: Vec<_> = purposes
+        .into_iter()
+        .map(|purpose| (*purpose, usher.share(purpose), floor.share(purpose)))
+        .collect();
+    rows.sort_by(|one, other| other.1.total_cmp(&one.1));
     let mut text = format!(
-        "`perf` at the daemon under {CONNECTIONS} connections of checkouts and releases, {} samples; {} requests/s, {} µs of a processor for each, on all threads together.\n\n| what for | share | µs a request |\n|---|---:|---:|\n",
-        grouped(all),
-        grouped(per_second),
-        short(us_per_request)
+        "`perf` at the daemon and at the floor's server, under {CONNECTIONS} connections of checkouts and releases each. usherd: {}; the floor: {}. Time on all threads together.\n\n| what for | usherd, share | µs a request | the floor, share | µs a request |\n|---|---:|---:|---:|---:|\n",
+        told(usher),
+        told(floor)
     );
-    for (purpose, count) in shares {
-        let share = f64::from(count) / all;
-        let us = short(share * us_per_request);
-        let _ = writeln!(text, "| {purpose} | {:.1} % | {us} |", share * 100.0);
+    for (purpose, of_usher, of_floor) in rows {
+        let (own, beneath) = (
+            of_usher * usher.us_per_request,
+            of_floor * floor.us_per_request,
+        );
+        let _ = writeln!(
+            text,
+            "| {purpose} | {:.1} % | {} | {:.1} % | {} |",
+            of_usher * 100.0,
+            short(own),
+            of_floor * 100.0,
+            short(beneath)
+        );
     }
     text
+}
+
+fn told(profile: &Profile) -> String {
+    format!(
+        "{} samples, {} requests/s, {} µs of a processor for each, and {} µs of the load generator's",
+        grouped(profile.samples()),
+        grouped(profile.per_second),
+        short(profile.us_per_request),
+        short(profile.driver_us_per_request)
+    )
 }
 
 /// What one sample was spent on: a line that names its thread, then its frames, the innermost first.
@@ -71,22 +127,14 @@ fn purpose(sample: &str) -> &'static str {
     found.map_or("else", |(_, purpose)| purpose)
 }
 
-/// The samples as `perf` prints them; none where it cannot.
+/// The samples as `perf` prints them; none where it cannot. It looks at the processors and not at the threads: a clock
+/// that is set anew at each switch between threads takes more time than what it measures.
 fn sample(pid: u32) -> Option<String> {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     let seconds = (MS / 2000).to_string();
     let mut record = Command::new("perf");
-    record.args([
-        "record",
-        "--quiet",
-        "-g",
-        "-F",
-        "997",
-        "-p",
-        &pid.to_string(),
-        "-o",
-    ]);
+    record.args(["record", "--quiet", "-a", "-g", "-F", "997", "-o"]);
     let recorded = record
         .arg(&data)
         .args(["--", "sleep", &seconds])
@@ -97,7 +145,8 @@ fn sample(pid: u32) -> Option<String> {
     }
     let mut script = Command::new("perf");
     script
-        .args(["script", "-F", "comm,ip,sym,dso", "-i"])
+        .args(["script", "-F", "comm,ip,sym,dso", "--pid"])
+        .args([&pid.to_string(), "-i"])
         .arg(&data);
     let printed = script.output().ok()?;
     (printed.status.success()).then(|| String::from_utf8_lossy(&printed.stdout).into_owned())
@@ -149,6 +198,8 @@ const MS: u64 = 8000;
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -163,7 +214,21 @@ mod tests {
             "kernel: interrupts and the rest",
         ];
         assert_eq!(found, expected);
-        let text = table(&[own, own, asked, other].join("\n"), 40.0, 1000.0);
-        assert!(text.contains("| sled | 50.0 % | 20.0 |"), "{text}");
+        let report =
+            |per_second: f64| json!({"per_second": per_second, "own_us_per_request": 30.0});
+        let usher = Profile::of(
+            &[own, own, asked, other].join("\n"),
+            4e5,
+            10.0,
+            &report(1000.0),
+        );
+        let floor = Profile::of(&[asked, other].join("\n"), 2e5, 10.0, &report(2000.0));
+        let text = table(&usher, &floor);
+        assert!(
+            text.contains("| sled | 50.0 % | 20.0 | 0.0 % | 0.00 |"),
+            "{text}"
+        );
+        let others = "| kernel: interrupts and the rest | 25.0 % | 10.0 | 50.0 % | 5.00 |";
+        assert!(text.contains(others), "{text}");
     }
 }
