@@ -19,7 +19,7 @@ use crate::{
     engine::Engine,
     limits::WAITERS_LOOKED_AT_MAX,
     line::LineIndex,
-    pool::{FeatureKey, PoolIndex},
+    pool::{FeatureKey, Pool, PoolIndex},
     queue::{Kept, Offer, Rank},
     record::{LeaseRecord, Record},
     step::Step,
@@ -333,9 +333,15 @@ impl Engine {
     }
 
     /// Nobody further back can be served: each pool is kept for somebody in front, or has fewer seats
-    /// free than anybody asks for.
+    /// free than anybody asks for. Where it has not as many in all, they are looked at: what let them wait may be
+    /// over, as a share of their own was, and then they are to hear so (L9).
     fn is_shut(&self, step: &Step, index: LineIndex) -> bool {
         let line = self.queue.line(index);
+        let fewest = line.fewest_seats();
+        let is_short = |pool: &Pool| {
+            let in_all = pool.seats_and_overdraft();
+            pool.free() < fewest && in_all.is_none_or(|seats| fewest <= seats)
+        };
         let mut open = self
             .state
             .serving(&line.key)
@@ -346,9 +352,7 @@ impl Engine {
             })
             .peekable();
         open.peek().is_some()
-            && open.all(|pool| {
-                line.is_blocked(*pool) || self.state.pool(*pool).free() < line.fewest_seats()
-            })
+            && open.all(|pool| line.is_blocked(*pool) || is_short(self.state.pool(*pool)))
     }
 
     /// Whether this pool would do if all its seats were free.

@@ -453,3 +453,18 @@ fn l7_a_share_whose_borrow_is_returned_is_extended_only_where_there_are_seats() 
         RefusalCode::Overcommitted,
     );
 }
+
+/// Somebody waits for two seats of one, as the share of its host, which still has two, is to go. It goes, and there
+/// are no two seats any more: whoever waited is told so, and keeps nobody from the one. Found by the simulator.
+#[test]
+fn l9_who_waited_for_the_share_of_its_host_is_told_once_that_is_over() {
+    let mut world = world_of(Grouping::Host, 2);
+    let both = world.checkout_with(10, asks(1, "ada", 2)).unwrap().lease;
+    world.install(&grouped(Grouping::Host, 1, 2)).unwrap();
+    let waits = world.wait_with(10, asks(2, "bob", 2));
+    assert!(matches!(waits, Answer::Queued(_)), "{waits:?}");
+    release(&mut world, 10, &both, 1);
+    let told = world.wait_with(10, asks(2, "bob", 2));
+    refused(promised(told), RefusalCode::TooManySeats);
+    world.checkout(11, 3).unwrap();
+}
