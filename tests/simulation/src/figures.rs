@@ -47,6 +47,12 @@ figures! {
     borrows => "borrows granted",
     /// Of those, brought back before their end, as the daemon heard.
     borrows_returned => "borrows returned early",
+    /// Of those, where a lease on line goes on in the share, and more seats are out than the license has (L7).
+    returned_short => "borrows returned in shares that go on while too many seats are out",
+    /// Licenses replaced by ones with fewer seats than are out.
+    shrunk => "licenses that shrank below what is out",
+    /// Of those, where fewer seats were left than are at home.
+    shrunk_below_home => "of them below what is at home",
     /// Seats at home that were written off, as an administrator heard.
     write_offs => "borrows written off",
     /// Promises of the second license of a feature.

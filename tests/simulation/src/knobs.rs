@@ -84,6 +84,8 @@ pub struct FaultKnobs {
     pub server_wall_jump: Option<DurationMs>,
     /// An administrator does something.
     pub admin: Option<DurationMs>,
+    /// Of a thousand changes of a license so many leave fewer seats than are out (L7).
+    pub fewer_permille: u64,
     /// A backup is taken, and sometimes an old one is restored.
     pub restore: Option<DurationMs>,
     /// A snapshot of the server's machine is taken, or started by mistake.
@@ -107,6 +109,8 @@ pub struct WorkKnobs {
     pub set_permille: u64,
     /// Between two thoughts of going home; none is nobody goes home. Where people do, clocks are kept right.
     pub home: Option<DurationMs>,
+    /// Of a thousand who think of it so many work on line then.
+    pub home_from_work_permille: u64,
 }
 
 impl Default for Knobs {
@@ -138,6 +142,7 @@ impl Default for Knobs {
                 sessions_max: 1,
                 set_permille: 0,
                 home: None,
+                home_from_work_permille: 0,
             },
             queue_ms_max: 2,
             disk_ms_max: 2,
@@ -161,7 +166,7 @@ impl Knobs {
             self.terms.seats_second = Some(1 + u32::try_from(dice.below(3)).unwrap_or(0));
             self.work.set_permille = 100 + dice.below(500);
         }
-        if self.terms.environment == Environment::Live && dice.permille(350) {
+        if self.terms.environment == Environment::Live && dice.permille(400) {
             self.draw_home(dice);
         }
         if dice.permille(300) {
@@ -188,9 +193,18 @@ impl Knobs {
         self.drift_ppm_max = self.drift_ppm_max.min(DRIFT_PPM_MAX_AT_HOME);
         let longest = DurationMs(lease.0 * (2 + dice.below(9)));
         self.terms.borrow_ms_max = longest.clamp(DurationMs::hours(1), DurationMs::days(10));
-        self.terms.early_return = dice.permille(500);
-        self.terms.write_off = u32::try_from(dice.below(3)).unwrap_or(0);
         self.work.home = Some(times(lease, 1 + dice.below(15), 10));
+        if dice.permille(SHARED_PERMILLE_AT_HOME) {
+            // What is at home is in one share with what runs on line there.
+            self.terms.grouping = [Grouping::Host, Grouping::UserHost][pick(dice, 2)];
+            self.work.home_from_work_permille = 800;
+            self.work.home = Some(times(lease, 1 + dice.below(6), 10));
+            self.faults.fewer_permille = 700;
+            self.faults.admin = Some(times(lease, 2 + dice.below(30), 10));
+            self.terms.seats += 1 + u32::try_from(dice.below(2)).unwrap_or(0);
+        }
+        self.terms.early_return = dice.permille(700);
+        self.terms.write_off = u32::try_from(dice.below(3)).unwrap_or(0);
         self.terms.seats += 1 + u32::try_from(dice.below(2)).unwrap_or(0);
     }
 
@@ -216,6 +230,7 @@ impl Knobs {
                 sessions_max: 1 + pick(dice, 3),
                 set_permille: 0,
                 home: None,
+                home_from_work_permille: 0,
             },
             second: None,
             queue_ms_max: [1, 20, 1_000][pick(dice, 3)],
@@ -284,6 +299,7 @@ fn draw_faults(dice: &mut Dice, lease: DurationMs) -> FaultKnobs {
         server_wall_jump: sometimes(250, 200),
         admin: sometimes(700, 100),
         restore: sometimes(300, 300),
+        fewer_permille: [0, 200, 600][pick(dice, 3)],
         mixup: None,
         power_permille: [0, 500, 1000][pick(dice, 3)],
         commit_crash_permille: [0, 0, 1, 10][pick(dice, 4)],
@@ -315,6 +331,9 @@ const DRIFTS_PPM: [i64; 4] = [0, 100, 10_000, 10_000];
 
 /// Two clocks that nobody set right for four days are less than an hour apart.
 const DRIFT_PPM_MAX_AT_HOME: i64 = 5_000;
+
+/// Of a thousand worlds with borrows so many have those of a host, or of a user on it, in one share.
+const SHARED_PERMILLE_AT_HOME: u64 = 650;
 
 /// Of test licenses (T8).
 const TINY: [DurationMs; 3] = [

@@ -30,6 +30,8 @@ pub enum Planted {
     LifeIgnored,
     /// A renewal that is refused because the lease was taken back is answered with the last promise (L7).
     RenewedAfterEviction,
+    /// A renewal that is refused because too many seats are out is granted all the same (L7).
+    RenewedAlthoughTooMany,
     /// What was taken home is forgotten at a restart (L10).
     BorrowsForgotten,
     /// The daemon has a license without the end that its clients know of (L8).

@@ -70,6 +70,15 @@ fn l10_borrows_forgotten_at_a_restart_are_found() {
     });
 }
 
+/// Licenses that shrink below what is out, seats at home among it.
+#[test]
+fn l7_a_renewal_although_too_many_are_out_is_found() {
+    told(Planted::RenewedAlthoughTooMany, &|knobs| {
+        knobs.faults.admin = Some(knobs.terms.lease_ms);
+        knobs.faults.fewer_permille = 700;
+    });
+}
+
 #[test]
 fn l8_an_end_not_looked_at_is_found() {
     told(Planted::EndIgnored, &|knobs| {

@@ -6,7 +6,10 @@ use usher_engine::{
         FeaturePattern, LeaseRule, LingerRule, MaximumRule, Per, Policy, QueueRule, Rule, Who,
     },
 };
-use usher_protocol::time::{DurationMs, WallMs};
+use usher_protocol::{
+    names::LicenseId,
+    time::{DurationMs, WallMs},
+};
 
 use super::{Event, Machine, SeatId, Wish, World};
 use crate::{
@@ -31,6 +34,8 @@ pub(crate) enum Chance {
     Restore,
     /// Somebody at a workstation thinks of going home.
     Home,
+    /// Whoever works on line beside what is at home is asked to bring that back.
+    Recall,
     /// Clocks are set right.
     Clocks,
     /// An old copy of the server's machine.
@@ -110,7 +115,7 @@ impl World {
             Chance::Home => self.knobs.work.home,
             Chance::Clocks => self.knobs.work.home.map(|_| DurationMs::hours(1)),
             Chance::Mixup => faults.mixup,
-            Chance::Resume | Chance::RightMachine | Chance::LicenseEnds(_) => None,
+            Chance::Recall | Chance::Resume | Chance::RightMachine | Chance::LicenseEnds(_) => None,
         }
     }
 
@@ -157,6 +162,7 @@ impl World {
             Chance::Admin => self.administer(),
             Chance::Restore => self.back_up_or_restore(),
             Chance::Home => self.go_or_come_home(station),
+            Chance::Recall => self.recall(),
             Chance::Clocks => self.correct_clocks(),
             Chance::Mixup => self.take_or_start_image(),
             Chance::RightMachine => self.start_right_machine(),
@@ -248,9 +254,11 @@ impl World {
                 self.after(length, Event::Chance(Chance::Resume));
             }
             5 => {
+                // What was removed comes back under a higher serial alone (T7).
                 let terms = self.draw_license();
                 self.remove(terms.license);
-                self.install(&terms);
+                let serial = terms.serial + 1;
+                self.replace_license(Terms { serial, ..terms });
             }
             6 => {
                 let policy = self.draw_policy();
@@ -275,7 +283,8 @@ impl World {
             policy.linger.push(rule(LingerRule { length }));
         }
         if self.dice.permille(300) {
-            let (seats, per) = (2, Per::User);
+            let seats = 1 + u32::try_from(self.dice.below(3)).unwrap_or(0);
+            let per = [Per::User, Per::User, Per::Host][self.draw(3)];
             policy.maximum.push(rule(MaximumRule { seats, per }));
         }
         if self.dice.permille(300) {
@@ -311,6 +320,13 @@ impl World {
         }
     }
 
+    /// The newest issue of a license by its name.
+    pub(crate) fn newest(&self, license: &LicenseId) -> Option<Terms> {
+        let issues = [false, true].into_iter();
+        let mut issues = issues.filter_map(|is_second| self.license(is_second));
+        issues.find(|terms| terms.id() == *license)
+    }
+
     /// The vendor issues it, and it is installed.
     pub(crate) fn replace_license(&mut self, terms: Terms) {
         self.install(&terms);
@@ -336,9 +352,9 @@ impl World {
     }
 
     fn change_license(&mut self) {
-        let seats = 1 + self.draw(6);
-        let shorter = self.dice.permille(300);
         let now = self.draw_license();
+        let (seats, overdraft) = self.draw_seats(&now);
+        let shorter = self.dice.permille(300);
         let shortest = now.shortest();
         let lease_ms = if shorter {
             DurationMs((now.lease_ms.0 / 4).max(shortest.0))
@@ -348,7 +364,8 @@ impl World {
         let changes_length = self.dice.permille(400);
         let terms = Terms {
             serial: now.serial + 1,
-            seats: u32::try_from(seats).unwrap_or(1),
+            seats,
+            overdraft,
             lease_ms: if changes_length {
                 lease_ms
             } else {

@@ -9,15 +9,15 @@ use usher_protocol::{
     ids::{LeaseId, Nonce},
     refusal::RefusalCode,
     time::{DurationMs, WallMs},
-    wire::{Attach, Borrow, Checkout, Link, Release, Request},
+    wire::{Attach, Borrow, Checkout, Holder, Link, Release, Request},
 };
 
 use super::{
     Machine, World,
     network::FromClient,
-    station::{Call, Extended, From, unsigned},
+    station::{Call, Extended, From, Seat, unsigned},
 };
-use crate::clock::Moment;
+use crate::{clock::Moment, invariants};
 
 /// A borrowed lease at its workstation.
 pub(crate) struct AtHome {
@@ -51,7 +51,8 @@ impl AtHome {
 
 impl World {
     /// Somebody at a workstation thinks of going home, or is back.
-    pub(crate) fn go_or_come_home(&mut self, station: usize) {
+    pub(crate) fn go_or_come_home(&mut self, anybody: usize) {
+        let station = self.who_works(anybody);
         let it = &self.stations[station];
         if it.jumps || it.is_still {
             return;
@@ -68,12 +69,40 @@ impl World {
         }
     }
 
+    /// One of those who work on line, as often as the knobs say.
+    fn who_works(&mut self, anybody: usize) -> usize {
+        if !self.dice.permille(self.knobs.work.home_from_work_permille) {
+            return anybody;
+        }
+        let at_work = |number: &usize| {
+            let it = &self.stations[*number];
+            !it.jumps && !it.is_still && self.holder_on_line(*number).is_some()
+        };
+        let at_work: Vec<_> = (0..self.stations.len()).filter(at_work).collect();
+        match at_work.len() {
+            0 => anybody,
+            count => at_work[self.draw(count)],
+        }
+    }
+
+    /// Who has the oldest seat on line there.
+    fn holder_on_line(&self, station: usize) -> Option<&Holder> {
+        let mut seats = self.stations[station].seats.iter();
+        let now = self.station_now(station);
+        let holds = |it: &Seat| it.session.state(now).is_some_and(|state| state.holds());
+        seats.find(|(_, it)| holds(it)).map(|(_, it)| &it.holder)
+    }
+
     fn take_home(&mut self, station: usize) {
         let fresh = self.fresh();
         let longest = self.knobs.terms.borrow_ms_max.0;
         let length = DurationMs(longest / 8 + self.dice.below(longest - longest / 8));
         let (nonce, token) = (fresh.nonce, fresh.token);
-        let checkout = self.seat_to_take_home(station, nonce, token, length, 0);
+        let mut checkout = self.seat_to_take_home(station, nonce, token, length, 0);
+        checkout.holder.display = self.dice.permille(700).then(|| ":0".to_owned());
+        if let Some(holder) = self.holder_on_line(station) {
+            checkout.holder.user.clone_from(&holder.user);
+        }
         self.note(|| format!("station {station} wants to take a seat home for {length}"));
         self.stations[station].asked_home = Some(AskedHome(checkout));
         self.ask_for_home_again(station);
@@ -96,10 +125,11 @@ impl World {
     }
 
     /// Its holder uses it no more, whether the daemon hears of it or not.
-    fn bring_back(&mut self, station: usize) {
+    pub(super) fn bring_back(&mut self, station: usize) {
         let Some(it) = self.stations[station].at_home.pop() else {
             return;
         };
+        let is_short = invariants::believers::goes_on_short(self, station, &it);
         self.watch.beliefs_changed = true;
         self.note(|| format!("station {station} brings {} back", it.lease.id));
         let request = Request::Release(Release {
@@ -107,7 +137,7 @@ impl World {
             nonce: it.nonce,
             link: self.next_link(&it.lease),
         });
-        self.send_from_home(station, From::BringingBack, None, request);
+        self.send_from_home(station, From::BringingBack { is_short }, None, request);
     }
 
     /// Back on the network for a moment: the daemon is shown what it may have lost (L12).
@@ -171,7 +201,11 @@ impl World {
                     self.forget_asked(station, nonce);
                 }
             }
-            (From::BringingBack, Answer::Returned(_) | Answer::Released) => {
+            (From::BringingBack { is_short }, Answer::Released) => {
+                self.figures.borrows_returned += 1;
+                self.figures.returned_short += u64::from(is_short);
+            }
+            (From::BringingBack { .. }, Answer::Returned(_)) => {
                 self.figures.borrows_returned += 1;
             }
             _ => {}
@@ -224,6 +258,8 @@ impl World {
                 self.figures.write_offs += 1;
                 self.set_written_off(lease, WrittenOff::Yes);
             }
+            // A write that failed may have reached the disk (L13).
+            Answer::Refused(no) if no.code == RefusalCode::StorageTrouble => {}
             Answer::Refused(_) => self.set_written_off(lease, WrittenOff::No),
             _ => {}
         }

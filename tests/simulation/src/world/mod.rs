@@ -12,6 +12,7 @@ mod network;
 mod power;
 mod seat;
 mod server;
+mod shrink;
 mod station;
 
 pub use admin::Ticket;

@@ -110,16 +110,23 @@ impl World {
     }
 
     fn is_renewed_all_the_same(&self, refusal: &Refusal) -> bool {
-        let is_planted = self.planted == Some(Planted::RenewedAfterEviction);
-        is_planted && refusal.code == RefusalCode::Evicted
+        match self.planted {
+            Some(Planted::RenewedAfterEviction) => refusal.code == RefusalCode::Evicted,
+            Some(Planted::RenewedAlthoughTooMany) => refusal.code == RefusalCode::Overcommitted,
+            _ => false,
+        }
     }
 
-    /// What the seat was promised last, once more.
+    /// What the seat was promised last, once more; by the license as it stands.
     fn promised_before(&self, id: SeatId, refusal: Box<Refusal>) -> (Told, Vec<Extended>) {
         let seat = self.stations[id.station].seats.get(&id.number);
         let held = seat.and_then(|seat| Some((seat.session.held()?, seat.extended.clone())));
         match held {
-            Some((held, extended)) => {
+            Some((held, mut extended)) => {
+                if let Some(it) = &mut extended {
+                    let terms = self.newest(&it.pool.0);
+                    it.limit = terms.map_or(it.limit, |terms| terms.limit(&it.pool.1));
+                }
                 let told = Told::Granted(Box::new(held.granted.clone()));
                 (told, extended.into_iter().collect())
             }
@@ -198,6 +205,7 @@ impl World {
         let signed = unsigned(lease);
         let extended = Extended {
             signed: signed.clone(),
+            head: (lease.epoch, lease.commit),
             pool: (lease.license.clone(), lease.feature.clone()),
             expires: terms.expires,
             limit: terms.limit(&lease.feature),

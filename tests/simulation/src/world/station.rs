@@ -11,7 +11,7 @@ use usher_protocol::{
     codec,
     documents::license::Grouping,
     envelope::{Signature, Signed},
-    ids::{Epoch, Nonce, PublicKey, Token},
+    ids::{Commit, Epoch, Nonce, PublicKey, Token},
     names::{FeatureName, LicenseId},
     time::{DurationMs, Now, WallMs},
     wire::{Holder, Request},
@@ -76,6 +76,8 @@ pub(crate) struct Seat {
 #[derive(Debug, Clone)]
 pub(crate) struct Extended {
     pub(crate) signed: Signed,
+    /// The daemon's life and its last commit then.
+    pub(crate) head: (Epoch, Commit),
     pub(crate) pool: (LicenseId, FeatureName),
     pub(crate) expires: Option<WallMs>,
     pub(crate) limit: u32,
@@ -100,8 +102,8 @@ pub(crate) enum From {
     Seat(u64, u64),
     /// Whoever wants to take a seat home, under that nonce.
     TakingHome(Nonce),
-    /// Whoever brings one back.
-    BringingBack,
+    /// Whoever brings one back; whether its share goes on although too many seats are out.
+    BringingBack { is_short: bool },
     /// Whoever shows what is at home.
     Showing,
 }
@@ -167,7 +169,7 @@ impl Station {
             held: Vec::new(),
             is_blocked: false,
             wall_leads_ms: None,
-            jumps: dice.permille(500),
+            jumps: dice.permille(if knobs.work.home.is_some() { 250 } else { 500 }),
             dials: 0,
             failures: 0,
             wish: 0,

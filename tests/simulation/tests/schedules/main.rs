@@ -9,6 +9,7 @@
 mod clocks;
 mod copies;
 mod lengths;
+mod shares;
 mod stores;
 
 use usher_engine::api::{AdminAsk, Answer, Status};
