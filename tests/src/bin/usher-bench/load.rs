@@ -115,12 +115,16 @@ fn wider(many: &Rounds, more: &Rounds) -> [Row; 2] {
     let (_, floor_p50) = more.medians("p50_us");
     let floor = short(floor_p999 / floor_p50);
     let _ = write!(tail.beneath, "; the floor's ratio {floor}");
-    let width = Row::ratio(
+    let mut width = Row::ratio(
         "requests a second at 256 connections ÷ at 64",
         "≥ 0.9",
         &pairs,
         ["at 256:", "at 64:", " /s"],
     );
+    let (_, floor_more) = more.medians("per_second");
+    let (_, floor_many) = many.medians("per_second");
+    let floor = short(floor_more / floor_many);
+    let _ = write!(width.beneath, "; the floor's ratio {floor}");
     [width, tail]
 }
 
