@@ -1,12 +1,7 @@
 //! One lease, key or seat in two hands (T6, L10, L12).
 
 use super::*;
-use usher_protocol::{
-    codec,
-    documents::lease::Lease,
-    ids::{LifeId, Nonce, Token},
-    wire::Link,
-};
+use usher_protocol::{codec, ids::LifeId};
 use usher_simulation::{Crash, Machine};
 
 const LEASE: DurationMs = DurationMs::minutes(10);
@@ -18,13 +13,6 @@ fn copy(world: &World, seat: SeatId) -> (Lease, Nonce) {
     (codec::decode(&signed.body).unwrap(), session.nonce())
 }
 
-fn step(lease: &Lease, next: u8) -> Link {
-    Link {
-        previous: lease.token,
-        next: Token([next; 16]),
-    }
-}
-
 /// The copy renews; from then on the two are a branch, which ends renewal for both, and the seat comes
 /// free after the last promise to either of them (T6). `between` happens after the copy was made.
 fn fork(seed: u64, between: impl Fn(&mut World)) {
@@ -33,7 +21,7 @@ fn fork(seed: u64, between: impl Fn(&mut World)) {
     let heir = world.check_out(1, &waits());
     let (lease, nonce) = copy(&world, first);
     between(&mut world);
-    let ticket = world.show(0, &lease, nonce, step(&lease, 1));
+    let ticket = world.show(0, &lease, nonce, link(&lease, 1));
     let sent = world.now();
     let renewed = match answer(&mut world, ticket) {
         Answer::Promised(promise) => promise.lease,
@@ -44,7 +32,7 @@ fn fork(seed: u64, between: impl Fn(&mut World)) {
     let forked = comes(&mut world, LEASE, |it| !it.holds(first) || it.holds(heir));
     assert!(forked, "seed {seed}: both go on");
     assert!(!world.holds(heir), "seed {seed}: lent while both may work");
-    let ticket = world.show(0, &renewed, nonce, step(&renewed, 2));
+    let ticket = world.show(0, &renewed, nonce, link(&renewed, 2));
     refused(answer(&mut world, ticket), RefusalCode::LeaseForked);
     while !world.holds(heir) {
         world.step().unwrap();
@@ -103,7 +91,7 @@ fn l10_a_borrow_is_returned_early_and_its_copy_used() {
     let lease = promise.lease;
     let heir = world.check_out(1, &waits());
     run(&mut world, DurationMs::hours(1));
-    let ticket = world.give_back(0, &lease, nonce, step(&lease, 1));
+    let ticket = world.give_back(0, &lease, nonce, link(&lease, 1));
     let returned = answer(&mut world, ticket);
     assert!(matches!(returned, Answer::Returned(_)), "{returned:?}");
     for crash in [None, Some(Crash::Power)] {
@@ -113,7 +101,7 @@ fn l10_a_borrow_is_returned_early_and_its_copy_used() {
         }
         // Whatever the copy is shown for, it brings no more time.
         for (what, ticket) in [
-            ("shown", world.show(0, &lease, nonce, step(&lease, 1))),
+            ("shown", world.show(0, &lease, nonce, link(&lease, 1))),
             ("asked again", world.borrow(0, nonce, DurationMs::hours(24))),
         ] {
             let answer = answer(&mut world, ticket);

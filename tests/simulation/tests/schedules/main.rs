@@ -13,7 +13,13 @@ mod shares;
 mod stores;
 
 use usher_engine::api::{AdminAsk, Answer, Status};
-use usher_protocol::{refusal::RefusalCode, time::DurationMs};
+use usher_protocol::{
+    documents::lease::Lease,
+    ids::{Nonce, Token},
+    refusal::RefusalCode,
+    time::DurationMs,
+    wire::Link,
+};
 use usher_simulation::{Knobs, SeatId, Terms, Ticket, Wish, World};
 
 /// A quiet world with leases of that length.
@@ -71,6 +77,28 @@ fn inherits(world: &mut World, heir: SeatId, from: SeatId, within: DurationMs) {
     assert!(world.holds(from), "there is nothing to inherit");
     assert!(comes(world, within, |it| it.holds(heir)), "nobody inherits");
     assert!(!world.holds(from));
+}
+
+/// A seat that is taken home from there.
+fn borrow(world: &mut World, station: usize, length: DurationMs) -> Lease {
+    let ticket = world.borrow(station, nonce(station), length);
+    match answer(world, ticket) {
+        Answer::Promised(promise) => promise.lease,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Of what is taken home from there.
+fn nonce(station: usize) -> Nonce {
+    Nonce([u8::try_from(station + 1).unwrap(); 16])
+}
+
+/// From a lease's token to another (T6).
+fn link(lease: &Lease, next: u8) -> Link {
+    Link {
+        previous: lease.token,
+        next: Token([next; 16]),
+    }
 }
 
 fn answer(world: &mut World, ticket: Ticket) -> Answer {

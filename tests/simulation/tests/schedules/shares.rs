@@ -1,11 +1,7 @@
 //! Processes of one host that share its seat with what was taken home from there (L7, L10).
 
 use super::*;
-use usher_protocol::{
-    documents::{lease::Lease, license::Grouping},
-    ids::{Nonce, Token},
-    wire::Link,
-};
+use usher_protocol::documents::license::Grouping;
 
 const LEASE: DurationMs = DurationMs::minutes(10);
 
@@ -21,13 +17,13 @@ fn l7_a_borrow_is_returned_in_a_share_that_goes_on_while_too_many_are_out() {
         };
         let mut world = World::new(seed, knobs);
         let on_line = [0, 1].map(|station| held(&mut world, station));
-        let at_home = [0, 1].map(|station| borrow(&mut world, station));
+        let at_home = [0, 1].map(|station| borrow(&mut world, station, DurationMs::days(1)));
         let ticket = world.install(&shared(1, 2));
         assert!(matches!(answer(&mut world, ticket), Answer::Installed(_)));
         // Both ask for more time, and hear that too many seats are out.
         run(&mut world, DurationMs::minutes(5));
         assert!(on_line.iter().all(|seat| world.holds(*seat)), "seed {seed}");
-        let ticket = world.give_back(1, &at_home[1], nonce(1), step(&at_home[1]));
+        let ticket = world.give_back(1, &at_home[1], nonce(1), link(&at_home[1], 1));
         assert!(matches!(answer(&mut world, ticket), Answer::Released));
         run(&mut world, LEASE);
         assert!(world.holds(on_line[0]), "seed {seed}: its seat is at home");
@@ -42,24 +38,5 @@ fn shared(seats: u32, serial: u64) -> Terms {
         borrow_ms_max: DurationMs::days(7),
         early_return: true,
         ..terms(seats, LEASE)
-    }
-}
-
-fn borrow(world: &mut World, station: usize) -> Lease {
-    let ticket = world.borrow(station, nonce(station), DurationMs::days(1));
-    match answer(world, ticket) {
-        Answer::Promised(promise) => promise.lease,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn nonce(station: usize) -> Nonce {
-    Nonce([u8::try_from(station + 1).unwrap(); 16])
-}
-
-fn step(lease: &Lease) -> Link {
-    Link {
-        previous: lease.token,
-        next: Token([0xEE; 16]),
     }
 }

@@ -1,11 +1,6 @@
 //! A store that knows less than it knew, and a license that came back (L12, T7).
 
 use super::*;
-use usher_protocol::{
-    documents::lease::Lease,
-    ids::{Nonce, Token},
-    wire::Link,
-};
 use usher_simulation::{Crash, Machine};
 
 const LEASE: DurationMs = DurationMs::minutes(10);
@@ -22,7 +17,9 @@ fn l12_a_machine_is_reverted_to_a_snapshot_before_eight_of_ten_seats_were_borrow
     knobs.terms.borrow_ms_max = BORROWED_MAX;
     let mut world = World::new(1, knobs);
     let image = world.image();
-    let borrowed: Vec<Lease> = (0..8).map(|station| borrow(&mut world, station)).collect();
+    let borrowed: Vec<Lease> = (0..8)
+        .map(|station| borrow(&mut world, station, BORROWED))
+        .collect();
     let online = [held(&mut world, 8), held(&mut world, 9)];
     run(&mut world, DurationMs::minutes(1));
     world.revert(&image);
@@ -67,7 +64,9 @@ fn l12_a_laptop_that_comes_home_tells_that_the_store_went_back() {
     knobs.terms.borrow_ms_max = BORROWED_MAX;
     let mut world = World::new(2, knobs);
     let image = world.image();
-    let borrowed: Vec<Lease> = (0..8).map(|station| borrow(&mut world, station)).collect();
+    let borrowed: Vec<Lease> = (0..8)
+        .map(|station| borrow(&mut world, station, BORROWED))
+        .collect();
     world.revert(&image);
     assert!(comes(&mut world, LEASE, |it| it.life().is_some()));
     comes_home(&mut world, 0, &borrowed[0]);
@@ -278,14 +277,6 @@ fn t7_an_old_serial_is_installed_again_after_a_removal() {
     assert!(comes(&mut world, LEASE, |it| holding(it, &all) == 1));
 }
 
-fn borrow(world: &mut World, station: usize) -> Lease {
-    let ticket = world.borrow(station, nonce(station), BORROWED);
-    match answer(world, ticket) {
-        Answer::Promised(promise) => promise.lease,
-        other => panic!("{other:?}"),
-    }
-}
-
 /// An administrator adds this license, and the daemon takes it.
 fn install(world: &mut World, license: &Terms) {
     let ticket = world.install(license);
@@ -294,7 +285,7 @@ fn install(world: &mut World, license: &Terms) {
 
 /// A borrowed lease is taken in, and not extended.
 fn comes_home(world: &mut World, station: usize, lease: &Lease) {
-    let ticket = world.show(station, lease, nonce(station), link(lease));
+    let ticket = world.show(station, lease, nonce(station), link(lease, 0xEE));
     refused(answer(world, ticket), RefusalCode::LeaseBorrowed);
     let ask = AdminAsk::Leases {
         after: None,
@@ -305,17 +296,6 @@ fn comes_home(world: &mut World, station: usize, lease: &Lease) {
         panic!("no leases");
     };
     assert!(leases.iter().any(|it| it.id == lease.id), "it is not known");
-}
-
-fn nonce(station: usize) -> Nonce {
-    Nonce([u8::try_from(station + 1).unwrap(); 16])
-}
-
-fn link(lease: &Lease) -> Link {
-    Link {
-        previous: lease.token,
-        next: Token([0xEE; 16]),
-    }
 }
 
 fn holding(world: &World, seats: &[SeatId]) -> usize {
