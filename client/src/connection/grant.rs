@@ -95,32 +95,33 @@ impl Expected {
 }
 
 impl Connection {
-    /// Judges a grant; what it returns may be relied on for its length from the send (L1).
-    ///
-    /// # Errors
-    /// [`GrantError`].
-    pub async fn verify_grant(
+    /// Judges a grant; the lease in it may be relied on for its length from the send (L1).
+    pub(super) async fn verify_grant(
         &self,
-        grant: Grant,
+        grant: &Grant,
         expected: &Expected,
-    ) -> Result<Granted, GrantError> {
-        let site = self.inner.server.site;
-        let lease = VerifiedLease::verify(&grant.lease, &site)?;
+    ) -> Result<VerifiedLease, GrantError> {
+        let lease = VerifiedLease::verify(&grant.lease, &self.inner.server.site)?;
         let endorsed = self
             .endorsed(&lease.license, Some(lease.license_hash))
             .await?;
         expected.check(&lease)?;
         self.check_authority(&lease, &endorsed.verified)?;
-        Ok(Granted {
+        Ok(lease)
+    }
+
+    /// A grant whose lease was verified.
+    pub(super) fn granted(&self, grant: Grant, lease: &VerifiedLease) -> Granted {
+        Granted {
             id: lease.id,
-            site,
+            site: self.inner.server.site,
             signed: grant.lease,
             license: lease.license.clone(),
             length: lease.length_ms,
             renew_after: grant.renew_after_ms,
             seats_out: grant.seats_out,
             seats_total: grant.seats_total,
-        })
+        }
     }
 
     fn check_authority(

@@ -165,11 +165,12 @@ impl Connection {
         let reply = self.call(request).await?;
         Ok(match (reply, expected) {
             (Reply::Granted(grant), Some(expected)) => {
-                let named = grant::shown(&grant.lease.body);
-                match self.verify_grant(grant, &expected).await {
-                    Ok(granted) => Answer::Granted(Box::new(granted)),
+                match self.verify_grant(&grant, &expected).await {
+                    Ok(lease) => Answer::Granted(Box::new(self.granted(grant, &lease))),
                     Err(GrantError::Call(error)) => return Err(error),
-                    Err(error) => Answer::Unusable(error.to_string(), named),
+                    Err(error) => {
+                        Answer::Unusable(error.to_string(), grant::shown(&grant.lease.body))
+                    }
                 }
             }
             (Reply::Queued(place), Some(_)) => Answer::Queued(place),
@@ -195,21 +196,25 @@ impl Connection {
                 return Ok(Answer::Unusable(why, None));
             }
         };
-        let named = grants.iter().map(|it| grant::shown(&it.lease.body));
-        let named: Vec<_> = named.collect();
+        let unusable = |why| {
+            let named = grants.iter().map(|it| grant::shown(&it.lease.body));
+            Ok(Answer::UnusableAll(why, named.collect()))
+        };
         if grants.len() != expected.len() {
             let why = format!("{} leases instead of {}", grants.len(), expected.len());
-            return Ok(Answer::UnusableAll(why, named));
+            return unusable(why);
         }
-        let mut granted = Vec::new();
-        for (grant, expected) in grants.into_iter().zip(&expected) {
+        let mut leases = Vec::new();
+        for (grant, expected) in grants.iter().zip(&expected) {
             match self.verify_grant(grant, expected).await {
-                Ok(it) => granted.push(it),
+                Ok(lease) => leases.push(lease),
                 Err(GrantError::Call(error)) => return Err(error),
-                Err(error) => return Ok(Answer::UnusableAll(error.to_string(), named)),
+                Err(error) => return unusable(error.to_string()),
             }
         }
-        Ok(Answer::GrantedAll(granted))
+        let granted = grants.into_iter().zip(leases);
+        let granted = granted.map(|(grant, lease)| self.granted(grant, &lease));
+        Ok(Answer::GrantedAll(granted.collect()))
     }
 
     /// As [`Connection::ask`], but waits only as long as a person would.

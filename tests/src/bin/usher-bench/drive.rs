@@ -176,6 +176,7 @@ impl Done {
         let releases = latencies(&self.releases);
         let windows = window_ms.map(|ms| windows(&self.first, began, ms * 1_000_000));
         json!({
+            "requests": self.requests,
             "per_second": self.requests as f64 / us * 1e6,
             "own_us_per_request": busy_ns(std::process::id()) as f64 / 1000.0 / self.requests as f64,
             "p50_us": first.us_at(0.5),

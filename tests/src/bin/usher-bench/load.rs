@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::drive::{Load, Work};
 use crate::figures::{Figures, short};
 use crate::ground::{Floor, Site};
+use crate::process::busy_ns;
 use crate::table::Row;
 
 /// A daemon and the floor beside it.
@@ -28,9 +29,22 @@ impl Pair {
 
     /// In turn, so that what else the machine does meets both.
     pub(crate) fn rounds(&self, load: Load, runs: usize) -> Rounds {
-        let both = |_| (self.site.drive(load), self.floor.drive(load));
+        let both = |_| {
+            let usher = attended(self.site.pid(), || self.site.drive(load));
+            (usher, attended(self.floor.pid(), || self.floor.drive(load)))
+        };
         Rounds((0..runs).map(both).collect())
     }
+}
+
+/// A load generator's report, and what the server's threads had of the processors for each request, handshakes included.
+fn attended(server: u32, drive: impl FnOnce() -> Value) -> Value {
+    let before = busy_ns(server);
+    let mut report = drive();
+    #[expect(clippy::cast_precision_loss, reason = "seconds")]
+    let busy_us = (busy_ns(server) - before) as f64 / 1000.0;
+    report["server_us_per_request"] = (busy_us / figure(&report, "requests")).into();
+    report
 }
 
 impl Rounds {
@@ -128,11 +142,12 @@ fn wider(many: &Rounds, more: &Rounds) -> [Row; 2] {
     [width, tail]
 }
 
-/// Prints all figures of the loads, for whoever works on speed.
-pub(crate) fn run(runs: usize, seconds: u64) {
+/// Prints all figures of the loads, or of those of so many connections, for whoever works on speed.
+pub(crate) fn run(runs: usize, seconds: u64, only: Option<usize>) {
     let pair = Pair::new();
     println!("{runs} runs of {seconds} s each: min / median / max");
-    for (connections, work) in LOADS {
+    let is_wanted = |load: &(usize, Work)| only.is_none_or(|it| it == load.0);
+    for (connections, work) in LOADS.into_iter().filter(is_wanted) {
         let rounds = pair.rounds(Load::closed(connections, work, seconds * 1000), runs);
         println!("\n{connections} connections, {work:?}");
         for (row, field, decimals) in FIELDS {
@@ -157,8 +172,10 @@ const LOADS: [(usize, Work); 4] = [
 ];
 const MS: u64 = 1500;
 const BOTH_PER_SECOND: [&str; 3] = ["usherd", "floor", " /s"];
-const FIELDS: [(&str, &str, usize); 6] = [
+const FIELDS: [(&str, &str, usize); 8] = [
     ("requests per s", "per_second", 0),
+    ("its CPU, µs each", "server_us_per_request", 1),
+    ("the load's, µs", "own_us_per_request", 1),
     ("p50, µs", "p50_us", 0),
     ("p99, µs", "p99_us", 0),
     ("p99.9, µs", "p999_us", 0),

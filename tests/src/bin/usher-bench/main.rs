@@ -78,6 +78,9 @@ enum Verb {
         /// Length of one measurement
         #[arg(long, default_value_t = 3)]
         seconds: u64,
+        /// Only those of so many connections
+        #[arg(long)]
+        connections: Option<usize>,
     },
     /// The part of `start` that runs inside the namespaces
     #[command(hide = true)]
@@ -136,7 +139,11 @@ fn main() {
         Verb::StartInside { runs, .. } => start::inside(runs),
         Verb::Launch { program } => start::launch(&program),
         Verb::Moment => start::moment(),
-        Verb::Load { runs, seconds } => load::run(runs, seconds),
+        Verb::Load {
+            runs,
+            seconds,
+            connections,
+        } => load::run(runs, seconds, connections),
         Verb::FloorServer(sizes) => floor::serve(sizes),
         Verb::Drive(it) => drive(&it),
         Verb::Hold(it) => hold::hold(&it),
