@@ -413,7 +413,7 @@ const SETTLE_LINGER: Duration = Duration::from_millis(100);
 /// Or after so many syncs of the log,
 const SETTLE_ROUNDS: u32 = 20;
 /// or so many bytes of steps.
-const SETTLE_BYTES: usize = 1 << 20;
+const SETTLE_BYTES: usize = 4 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@
 //! moved connection would escape the caps per address. The cost is one handshake, a millisecond, and
 //! never a seat.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use quinn::{Connecting, Connection, ConnectionError, SendStream, VarInt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
@@ -187,7 +187,8 @@ async fn say_last(stream: &mut SendStream, frame: &ServerFrame) {
 
 impl Session {
     async fn run(&mut self, mut reader: FrameReader) -> End {
-        let mut news = self.parts.core.news();
+        // One wait over all rounds: to begin or end one takes a lock that all connections share.
+        let mut news = pin!(next_of(self.parts.core.news()));
         loop {
             // Past the bound nothing is read: the client's window fills and it waits (A3).
             let waits = self.waiting.is_some();
@@ -196,9 +197,12 @@ impl Session {
             let step = tokio::select! {
                 biased;
                 Some(outgoing) = self.line.outgoing.recv() => self.forward(outgoing).await,
-                turn = Arc::clone(&self.turns).acquire_owned(), if waits => self.put(turn.ok()).await,
+                turn = turn_of(&self.turns), if waits => self.put(turn).await,
                 frame = reader.next(), if may_read => self.take(frame).await,
-                push = news.recv() => self.push(push).await,
+                (push, more) = news.as_mut() => {
+                    news.set(next_of(more));
+                    self.push(push).await
+                }
             };
             if let Err(end) = step {
                 return end;
@@ -254,19 +258,18 @@ impl Session {
 
     /// Signs and sends this and all that is ready with it, in one write.
     async fn forward(&mut self, first: Outgoing) -> Result<(), End> {
-        let mut bytes = Vec::new();
-        let mut next = Some(first);
-        while let Some(outgoing) = next {
-            match self.frame(outgoing) {
-                Ok(mut frame) => bytes.append(&mut frame),
-                Err(error) => {
-                    tracing::error!("a reply cannot be encoded: {error}");
-                    return Err(End::Gone);
-                }
-            }
-            next = self.line.outgoing.try_recv().ok();
+        let mut bytes = self.encoded(first)?;
+        while let Ok(outgoing) = self.line.outgoing.try_recv() {
+            bytes.append(&mut self.encoded(outgoing)?);
         }
-        self.write(&bytes).await
+        self.write(bytes).await
+    }
+
+    fn encoded(&mut self, outgoing: Outgoing) -> Result<Vec<u8>, End> {
+        self.frame(outgoing).map_err(|error| {
+            tracing::error!("a reply cannot be encoded: {error}");
+            End::Gone
+        })
     }
 
     fn frame(&mut self, outgoing: Outgoing) -> Result<Vec<u8>, CodecError> {
@@ -299,7 +302,7 @@ impl Session {
 
     async fn send(&mut self, frame: &ServerFrame) -> Result<(), End> {
         match frame.encode() {
-            Ok(bytes) => self.write(&bytes).await,
+            Ok(bytes) => self.write(bytes).await,
             Err(error) => {
                 tracing::error!("a frame cannot be encoded: {error}");
                 Err(End::Gone)
@@ -307,7 +310,7 @@ impl Session {
         }
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
+    async fn write(&mut self, bytes: Vec<u8>) -> Result<(), End> {
         let written = frames::write(&mut self.stream, bytes).await;
         written.map_err(|_| End::Gone)
     }
@@ -340,6 +343,17 @@ impl Session {
             }
         }
     }
+}
+
+type News = broadcast::Receiver<Push>;
+
+async fn next_of(mut news: News) -> (Result<Push, broadcast::error::RecvError>, News) {
+    (news.recv().await, news)
+}
+
+/// None: nobody gets turns any more.
+async fn turn_of(turns: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(turns).acquire_owned().await.ok()
 }
 
 fn malformed(error: &CodecError) -> Box<Refusal> {

@@ -1,5 +1,7 @@
 //! Frames on the one stream: lengths judged before a byte is kept, writes bounded in time (A3).
 
+use std::{future::poll_fn, pin::pin, task::Poll};
+
 use quinn::{RecvStream, SendStream};
 use usher_protocol::{
     codec::{self, CodecError, FRAME_PREFIX_BYTES},
@@ -86,9 +88,15 @@ impl Frames {
 
 /// Writes all of `bytes`, or gives the client up: a slow reader holds nothing for long (A3).
 ///
-/// The timer stops in a suspend; nothing but patience hangs on it.
-pub(super) async fn write(stream: &mut SendStream, bytes: &[u8]) -> Result<(), FrameError> {
-    match tokio::time::timeout(WRITE_MS_MAX.to_std(), stream.write_all(bytes)).await {
+/// The timer stops in a suspend; nothing but patience hangs on it. What finds room at once, as nearly all does, needs none.
+pub(super) async fn write(stream: &mut SendStream, bytes: Vec<u8>) -> Result<(), FrameError> {
+    let mut writing = pin!(stream.write_chunk(bytes.into()));
+    let at_once = poll_fn(|context| Poll::Ready(writing.as_mut().poll(context))).await;
+    let written = match at_once {
+        Poll::Ready(written) => Ok(written),
+        Poll::Pending => tokio::time::timeout(WRITE_MS_MAX.to_std(), writing).await,
+    };
+    match written {
         Ok(Ok(())) => Ok(()),
         _ => Err(FrameError::Gone),
     }
@@ -96,7 +104,7 @@ pub(super) async fn write(stream: &mut SendStream, bytes: &[u8]) -> Result<(), F
 
 /// Encodes, encrypts nothing, sends one frame.
 pub(super) async fn send(stream: &mut SendStream, frame: &ServerFrame) -> Result<(), FrameError> {
-    write(stream, &frame.encode()?).await
+    write(stream, frame.encode()?).await
 }
 
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
