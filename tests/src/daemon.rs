@@ -23,6 +23,8 @@ pub struct Daemon {
     station: Station,
     directory: PathBuf,
     variables: Vec<(String, String)>,
+    /// None: this workspace's.
+    program: Option<PathBuf>,
     port: u16,
     state: PathBuf,
     child: Option<Child>,
@@ -74,6 +76,7 @@ impl Daemon {
             state: directory.join("state"),
             directory,
             variables: Vec::new(),
+            program: None,
             port,
             child: None,
             ready: None,
@@ -89,6 +92,11 @@ impl Daemon {
     /// Sets an environment variable of its process from the next start on.
     pub fn set_variable(&mut self, name: &str, value: &str) {
         self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Another build of `usherd` serves from the next start on.
+    pub fn set_program(&mut self, program: &Path) {
+        self.program = Some(program.to_owned());
     }
 
     /// Starts the daemon that was killed or has ended, on the same state, and waits until it is ready.
@@ -233,7 +241,7 @@ impl Daemon {
         let mut command = self.with_places(self.station.command("setpriv"));
         command
             .args(["--pdeathsig", "KILL", "--"])
-            .arg(bins::path("usherd"))
+            .arg(self.program.clone().unwrap_or_else(|| bins::path("usherd")))
             .arg("serve");
         command.env("USHERD_SERVE_TEST", "true");
         for (name, value) in &self.variables {

@@ -29,6 +29,15 @@ impl Site {
         Self::licensed(&["--feature", &terms], false)
     }
 
+    /// The same, served by this build of usherd.
+    pub(crate) fn of_build(seats: usize, program: &Path) -> Self {
+        let mut site = Self::new(seats);
+        site.stop();
+        site.daemon.set_program(program);
+        site.daemon.start_again();
+        site
+    }
+
     /// With a test license, whose leases may be as short as these seconds.
     pub(crate) fn of_test(seats: usize, lease_seconds: u32) -> Self {
         let terms = format!("solver:{seats},lease-min=2s,lease-default={lease_seconds}s");

@@ -38,7 +38,7 @@ impl Pair {
 }
 
 /// A load generator's report, and what the server's threads had of the processors for each request, handshakes included.
-fn attended(server: u32, drive: impl FnOnce() -> Value) -> Value {
+pub(crate) fn attended(server: u32, drive: impl FnOnce() -> Value) -> Value {
     let before = busy_ns(server);
     let mut report = drive();
     #[expect(clippy::cast_precision_loss, reason = "seconds")]

@@ -28,6 +28,7 @@ mod store;
 mod storm;
 mod svg;
 mod table;
+mod versus;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -82,6 +83,8 @@ enum Verb {
         #[arg(long)]
         connections: Option<usize>,
     },
+    /// Builds of usherd under one load in short turns, and the floor with them
+    Versus(versus::Versus),
     /// The part of `start` that runs inside the namespaces
     #[command(hide = true)]
     StartInside {
@@ -144,6 +147,7 @@ fn main() {
             seconds,
             connections,
         } => load::run(runs, seconds, connections),
+        Verb::Versus(it) => versus::run(&it),
         Verb::FloorServer(sizes) => floor::serve(sizes),
         Verb::Drive(it) => drive(&it),
         Verb::Hold(it) => hold::hold(&it),
