@@ -2,6 +2,8 @@
 //!
 //! Past a bound a client gets a refusal that names when to ask again, never a stall or an abort.
 
+use std::time::Duration;
+
 use usher_protocol::{limits::LICENSE_BYTES_MAX, time::DurationMs};
 
 /// Inputs that wait for the core; a further one is refused `busy` at once.
@@ -9,6 +11,12 @@ pub const QUEUE_LENGTH_MAX: usize = 8192;
 
 /// Inputs whose records go into one durable batch (A2).
 pub const BATCH_INPUTS_MAX: usize = 512;
+
+/// A batch of less than half as many inputs as the one before, where those were so many, waits once for more.
+pub const GATHER_INPUTS_MIN: usize = 8;
+
+/// For so long.
+pub const GATHER: Duration = Duration::from_micros(50);
 
 /// From one tick to the next, at least: what is due by time alone leaves most of the core to those who ask.
 pub const TICK_REST_MS: DurationMs = DurationMs(2);

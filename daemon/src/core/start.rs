@@ -122,6 +122,7 @@ fn spawn(mut works: Works) -> Result<(CoreHandle, Ended), StartError> {
         watchdog,
         failed: Arc::clone(&failed),
         meter: meter.clone(),
+        inputs_before: 0,
     };
     thread::Builder::new()
         .name("usherd-core".to_owned())

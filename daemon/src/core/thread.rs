@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
 };
 
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::{
     journal::{JournalError, SnapshotInfo},
-    limits::BATCH_INPUTS_MAX,
+    limits::{BATCH_INPUTS_MAX, GATHER, GATHER_INPUTS_MIN},
     notify,
 };
 
@@ -53,6 +54,8 @@ pub(super) struct Core {
     /// Told to who asks after the end: see [`super::CoreHandle`].
     pub(super) failed: Arc<AtomicBool>,
     pub(super) meter: Meter,
+    /// How many inputs the last batch had.
+    pub(super) inputs_before: usize,
 }
 
 /// When the service manager expects a sign of life.
@@ -101,6 +104,7 @@ impl Core {
     /// Waits for an input, then takes what else is queued, up to the bound.
     fn fill(&mut self, pending: &mut Pending<Outlet>) -> Result<Option<Stopped>, CodecError> {
         let mut next = self.queue.blocking_recv();
+        let mut may_gather = true;
         while let Some(item) = next {
             match item {
                 Item::Stop => return Ok(Some(Stopped::End)),
@@ -112,6 +116,10 @@ impl Core {
             if pending.inputs >= BATCH_INPUTS_MAX {
                 break;
             }
+            if may_gather && self.queue.is_empty() && is_short(pending.inputs, self.inputs_before) {
+                may_gather = false;
+                thread::sleep(GATHER);
+            }
             next = match self.queue.try_recv() {
                 Ok(item) => Some(item),
                 Err(mpsc::error::TryRecvError::Empty) => break,
@@ -119,6 +127,7 @@ impl Core {
                 Err(mpsc::error::TryRecvError::Disconnected) => return Ok(Some(Stopped::End)),
             };
         }
+        self.inputs_before = pending.inputs;
         if pending.inputs == 0 {
             return Ok(Some(Stopped::End));
         }
@@ -197,5 +206,23 @@ impl Core {
             }
         }
         error
+    }
+}
+
+/// Those of the batch before were answered together and ask again together: whoever is first waits a moment for the others
+/// instead of for a disk's sync that is theirs as well. Who asks alone, or among few, never does.
+fn is_short(inputs: usize, before: usize) -> bool {
+    before >= GATHER_INPUTS_MIN && inputs < before / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_of_many_waits_for_the_others() {
+        assert!(is_short(1, GATHER_INPUTS_MIN) && is_short(15, 32));
+        assert!(!is_short(16, 32) && !is_short(40, 32));
+        assert!(!is_short(1, GATHER_INPUTS_MIN - 1) && !is_short(1, 1) && !is_short(1, 0));
     }
 }
