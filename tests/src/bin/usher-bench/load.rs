@@ -77,8 +77,9 @@ pub(crate) fn figure(report: &Value, field: &str) -> f64 {
 pub(crate) fn rows(runs: usize) -> Vec<Row> {
     let pair = Pair::new();
     let mut measured = LOADS.map(|_| Rounds(Vec::new()));
-    // Round by round, so that 64 and 256 connections are compared within one.
-    for _ in 0..runs {
+    // Round by round, so that 64 and 256 connections are compared within one. Many short ones: what else a machine does
+    // changes from second to second, and the median of five was as far as a tenth from that of the next five.
+    for _ in 0..runs * ROUNDS_A_RUN {
         for (rounds, (connections, work)) in measured.iter_mut().zip(LOADS) {
             let load = Load::closed(connections, work, MS);
             rounds.0.extend(pair.rounds(load, 1).0);
@@ -170,7 +171,9 @@ const LOADS: [(usize, Work); 4] = [
     (64, Work::Renewals),
     (256, Work::Pairs),
 ];
-const MS: u64 = 1500;
+const MS: u64 = 500;
+/// Of each load for a run of the rest of the table.
+pub(crate) const ROUNDS_A_RUN: usize = 3;
 const BOTH_PER_SECOND: [&str; 3] = ["usherd", "floor", " /s"];
 const FIELDS: [(&str, &str, usize); 8] = [
     ("requests per s", "per_second", 0),

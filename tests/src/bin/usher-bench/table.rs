@@ -122,7 +122,9 @@ pub(crate) fn run(parts: &[Part], runs: usize) {
     }
     if parts.is_empty() {
         let head = "| measure | min / **median** / max | aim | beneath it |\n|---|---|---|---|\n";
-        let text = format!("{circumstances} {runs} runs of each.\n\n{head}{lines}");
+        let loads = runs * load::ROUNDS_A_RUN;
+        let text =
+            format!("{circumstances} {runs} runs of each, {loads} of the loads.\n\n{head}{lines}");
         document::write("table", &text);
     }
     assert!(!failed, "not everything was measured");
