@@ -158,6 +158,16 @@ mod tests {
     }
 
     #[test]
+    fn lengths_stand_as_people_write_them() {
+        for length in [0, 1, 9, 10, 11, 99, 100, 909, 65_536, 1_234_567] {
+            let bytes = pre_authentication(DocumentType::LEASE, &vec![b'x'; length]);
+            let header = format!("DSSEv1 13 usher/lease/1 {length} ");
+            assert!(bytes.starts_with(header.as_bytes()), "{header}");
+            assert_eq!(bytes.len(), header.len() + length);
+        }
+    }
+
+    #[test]
     fn a_document_cannot_pass_for_another() {
         let signed = Signed::new(DocumentType::LEASE, b"abc".to_vec(), &key());
         let public = PublicKey::from(&key());
