@@ -25,31 +25,27 @@ pub(crate) struct Site {
 impl Site {
     /// With a live license of so many seats, for an hour at a time.
     pub(crate) fn new(seats: usize) -> Self {
-        let terms = format!("solver:{seats},lease-default=1h");
-        Self::licensed(&["--feature", &terms], false)
+        Self::of_build(seats, None)
     }
 
-    /// The same, served by this build of usherd.
-    pub(crate) fn of_build(seats: usize, program: &Path) -> Self {
-        let mut site = Self::new(seats);
-        site.stop();
-        site.daemon.set_program(program);
-        site.daemon.start_again();
-        site
+    /// The same, served by another build of usherd.
+    pub(crate) fn of_build(seats: usize, program: Option<&Path>) -> Self {
+        let terms = format!("solver:{seats},lease-default=1h");
+        Self::licensed(&["--feature", &terms], false, program)
     }
 
     /// With a test license, whose leases may be as short as these seconds.
     pub(crate) fn of_test(seats: usize, lease_seconds: u32) -> Self {
         let terms = format!("solver:{seats},lease-min=2s,lease-default={lease_seconds}s");
-        Self::licensed(&["--feature", &terms, "--environment", "test"], true)
+        Self::licensed(&["--feature", &terms, "--environment", "test"], true, None)
     }
 
     /// With the lengths that a license has by default: ten minutes.
     pub(crate) fn of_usual_length(seats: usize) -> Self {
-        Self::licensed(&["--feature", &format!("solver:{seats}")], false)
+        Self::licensed(&["--feature", &format!("solver:{seats}")], false, None)
     }
 
-    fn licensed(terms: &[&str], test: bool) -> Self {
+    fn licensed(terms: &[&str], test: bool, program: Option<&Path>) -> Self {
         let station = Station::here();
         let vendor = Vendor::new(&station, "acme");
         let mut daemon = Daemon::on(&station, &station.home().join("state"));
@@ -57,6 +53,9 @@ impl Site {
         daemon.set("CONNECTIONS_PER_ADDRESS_MAX", "20000");
         // What a killed load generator held stays out, and the next one comes with the same keys.
         daemon.set("LEASES_PER_CLIENT_MAX", "100000");
+        if let Some(it) = program {
+            daemon.set_program(it);
+        }
         daemon.start_again();
         daemon.install(&vendor.license(&daemon, terms));
         Self {

@@ -126,21 +126,25 @@ fn wider(many: &Rounds, more: &Rounds) -> [Row; 2] {
         &tails,
         ["p99.9:", "p50:", " µs"],
     );
-    let (_, floor_p999) = more.medians("p999_us");
-    let (_, floor_p50) = more.medians("p50_us");
-    let floor = short(floor_p999 / floor_p50);
-    let _ = write!(tail.beneath, "; the floor's ratio {floor}");
+    beneath(&mut tail, floor(more, "p999_us") / floor(more, "p50_us"));
     let mut width = Row::ratio(
         "requests a second at 256 connections ÷ at 64",
         "≥ 0.9",
         &pairs,
         ["at 256:", "at 64:", " /s"],
     );
-    let (_, floor_more) = more.medians("per_second");
-    let (_, floor_many) = many.medians("per_second");
-    let floor = short(floor_more / floor_many);
-    let _ = write!(width.beneath, "; the floor's ratio {floor}");
+    let floors = floor(more, "per_second") / floor(many, "per_second");
+    beneath(&mut width, floors);
     [width, tail]
+}
+
+/// What the floor does of its own.
+fn beneath(row: &mut Row, ratio: f64) {
+    let _ = write!(row.beneath, "; the floor's ratio {}", short(ratio));
+}
+
+fn floor(rounds: &Rounds, field: &str) -> f64 {
+    rounds.medians(field).1
 }
 
 /// Prints all figures of the loads, or of those of so many connections, for whoever works on speed.
@@ -175,7 +179,8 @@ const MS: u64 = 500;
 /// Of each load for a run of the rest of the table.
 pub(crate) const ROUNDS_A_RUN: usize = 3;
 const BOTH_PER_SECOND: [&str; 3] = ["usherd", "floor", " /s"];
-const FIELDS: [(&str, &str, usize); 8] = [
+/// What a load's report tells: in words, its field, its decimals.
+pub(crate) const FIELDS: [(&str, &str, usize); 8] = [
     ("requests per s", "per_second", 0),
     ("its CPU, µs each", "server_us_per_request", 1),
     ("the load's, µs", "own_us_per_request", 1),

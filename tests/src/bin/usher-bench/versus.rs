@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::drive::{Load, Work};
 use crate::figures::Figures;
 use crate::ground::{Floor, Site};
-use crate::load::{attended, figure};
+use crate::load::{FIELDS, attended, figure};
 
 /// What is compared, and how.
 #[derive(Debug, clap::Args)]
@@ -56,7 +56,7 @@ pub(crate) fn run(it: &Versus) {
             .get(who)
             .map_or_else(|| "the floor".to_owned(), |it| it.display().to_string());
         println!("\n{name}");
-        for (row, field) in FIELDS {
+        for (row, field, _) in FIELDS {
             println!("  {row:<18} {}", told(own, &reports[0], field));
         }
     }
@@ -66,7 +66,7 @@ fn build(program: &Path) -> Site {
     // Its daemon runs elsewhere.
     let absolute = program.canonicalize();
     let program = absolute.unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-    Site::of_build(SEATS, &program)
+    Site::of_build(SEATS, Some(&program))
 }
 
 /// Each begins as often as the others, and follows each other as often.
@@ -88,13 +88,6 @@ fn told(own: &[Value], first: &[Value], field: &str) -> String {
 }
 
 const SEATS: usize = 10_000;
-const FIELDS: [(&str, &str); 5] = [
-    ("requests per s", "per_second"),
-    ("its CPU, µs each", "server_us_per_request"),
-    ("the load's, µs", "own_us_per_request"),
-    ("p50, µs", "p50_us"),
-    ("p99, µs", "p99_us"),
-];
 
 #[cfg(test)]
 mod tests {

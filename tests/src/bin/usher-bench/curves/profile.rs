@@ -11,8 +11,7 @@ use serde_json::Value;
 
 use crate::drive::{Load, Work};
 use crate::figures::{grouped, short};
-use crate::load::{Pair, figure};
-use crate::process::busy_ns;
+use crate::load::{Pair, attended, figure};
 
 pub(super) fn text() -> String {
     let pair = Pair::new();
@@ -37,17 +36,16 @@ struct Profile {
 }
 
 impl Profile {
-    fn of(samples: &str, busy_us: f64, seconds: f64, report: &Value) -> Self {
-        let per_second = figure(report, "per_second");
+    fn of(samples: &str, report: &Value) -> Self {
         let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
         for sample in samples.split("\n\n").filter(|it| !it.trim().is_empty()) {
             *counts.entry(purpose(sample)).or_default() += 1;
         }
         Self {
             counts,
-            us_per_request: busy_us / (per_second * seconds),
+            us_per_request: figure(report, "server_us_per_request"),
             driver_us_per_request: figure(report, "own_us_per_request"),
-            per_second,
+            per_second: figure(report, "per_second"),
         }
     }
 
@@ -62,16 +60,13 @@ impl Profile {
 
 /// Looks at the server while it is driven; nothing where `perf` cannot.
 fn profile(pid: u32, drive: impl FnOnce() -> Value + Send) -> Option<Profile> {
-    let busy = busy_ns(pid);
     let (report, samples) = thread::scope(|scope| {
-        let driven = scope.spawn(drive);
+        let driven = scope.spawn(|| attended(pid, drive));
         thread::sleep(Duration::from_millis(MS / 4));
         let samples = sample(pid);
         (driven.join().unwrap(), samples)
     });
-    #[expect(clippy::cast_precision_loss, reason = "seconds")]
-    let (busy_us, seconds) = ((busy_ns(pid) - busy) as f64 / 1000.0, MS as f64 / 1000.0);
-    Some(Profile::of(&samples?, busy_us, seconds, &report))
+    Some(Profile::of(&samples?, &report))
 }
 
 /// Shares of all samples, the daemon's greatest first.
@@ -214,15 +209,21 @@ mod tests {
             "kernel: interrupts and the rest",
         ];
         assert_eq!(found, expected);
-        let report =
-            |per_second: f64| json!({"per_second": per_second, "own_us_per_request": 30.0});
+        let report = |us: f64| json!({"per_second": 1000.0, "own_us_per_request": 30.0, "server_us_per_request": us});
         let usher = Profile::of(
-            &[own, own, asked, other].join("\n"),
-            4e5,
-            10.0,
-            &report(1000.0),
+            &[own, own, asked, other].join(
+                "
+",
+            ),
+            &report(40.0),
         );
-        let floor = Profile::of(&[asked, other].join("\n"), 2e5, 10.0, &report(2000.0));
+        let floor = Profile::of(
+            &[asked, other].join(
+                "
+",
+            ),
+            &report(10.0),
+        );
         let text = table(&usher, &floor);
         assert!(
             text.contains("| sled | 50.0 % | 20.0 | 0.0 % | 0.00 |"),
