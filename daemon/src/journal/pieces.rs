@@ -12,18 +12,18 @@ use super::steps::StepRecord;
 ///
 /// A piece changes at most [`CHANGES_MAX`] keys for good, or it is a single step. What was set and is removed again before
 /// the piece ends counts as nothing, as it costs sled nothing. Where many leases are out for a short time, each is still
-/// out where a piece of that length ends, and would cost sled a change in two of them: such a run has longer pieces, so
-/// that all together change little more than the run as a whole.
+/// out where a piece of that length ends, and would cost sled a change in two of them: such a run has longer pieces, of
+/// [`CHANGES_MOST`] keys at most, so that all together change little more than the run as a whole.
 pub(super) fn pieces(steps: &[StepRecord]) -> Vec<Range<usize>> {
     let run = Run::of(steps);
     let needed = run.cut(usize::MAX).changes;
     let mut changes_max = CHANGES_MAX;
     loop {
         let cut = run.cut(changes_max);
-        if cut.changes <= needed + needed / EXCESS_SHARE || cut.pieces.len() <= 1 {
+        if cut.changes <= needed + needed / EXCESS_SHARE || changes_max >= CHANGES_MOST {
             return cut.pieces;
         }
-        changes_max = changes_max.saturating_mul(GROWTH);
+        changes_max *= GROWTH;
     }
 }
 
@@ -141,8 +141,10 @@ impl Tally {
 const CHANGES_MAX: usize = 64;
 /// Or so many times that, and so many times that again, until
 const GROWTH: usize = 4;
-/// being cut costs at most this part of the run as a whole on top.
+/// being cut costs at most this part of the run as a whole on top,
 const EXCESS_SHARE: usize = 2;
+/// or this length: some twenty milliseconds of a thread that steps back behind others.
+const CHANGES_MOST: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -196,6 +198,16 @@ mod tests {
         let begins: Vec<_> = cut.iter().map(|it| it.0).collect();
         assert_eq!((begins[0], ends[cut.len() - 1]), (0, 396));
         assert_eq!(begins[1..], ends[..cut.len() - 1]);
+    }
+
+    /// Ten thousand out at any time, a thousand more and a thousand less in each step.
+    #[test]
+    fn no_piece_is_longer_than_the_longest_for_the_sake_of_the_rest() {
+        let lent = |number: u32| number * 1000..number * 1000 + 1000;
+        let steps: Vec<_> = (10..60)
+            .map(|it| changed(lent(it), lent(it - 10)))
+            .collect();
+        assert_eq!(cuts(&steps)[..2], [(0, 2), (2, 4)]);
     }
 
     /// They are what pieces are for: each key changes once, and none is changed twice by a cut.
