@@ -28,7 +28,7 @@ impl Site {
         Self::of_build(seats, None)
     }
 
-    /// The same, served by another build of usherd.
+    /// The same, served by this build of usherd where one is named.
     pub(crate) fn of_build(seats: usize, program: Option<&Path>) -> Self {
         let terms = format!("solver:{seats},lease-default=1h");
         Self::licensed(&["--feature", &terms], false, program)

@@ -210,20 +210,8 @@ mod tests {
         ];
         assert_eq!(found, expected);
         let report = |us: f64| json!({"per_second": 1000.0, "own_us_per_request": 30.0, "server_us_per_request": us});
-        let usher = Profile::of(
-            &[own, own, asked, other].join(
-                "
-",
-            ),
-            &report(40.0),
-        );
-        let floor = Profile::of(
-            &[asked, other].join(
-                "
-",
-            ),
-            &report(10.0),
-        );
+        let usher = Profile::of(&[own, own, asked, other].join("\n"), &report(40.0));
+        let floor = Profile::of(&[asked, other].join("\n"), &report(10.0));
         let text = table(&usher, &floor);
         assert!(
             text.contains("| sled | 50.0 % | 20.0 | 0.0 % | 0.00 |"),
